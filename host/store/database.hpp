@@ -1,0 +1,85 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/error.hpp"
+
+namespace patchbay::store {
+
+// Bytes, where std::string_view is text.
+struct Blob {
+  std::string_view bytes;
+};
+
+// A parameter of a statement. Views must live until the call returns.
+using Param = std::variant<std::nullptr_t, std::int64_t, double, std::string_view, Blob>;
+
+// One row of an answer, valid inside the callback only. Columns count from 0; a NULL reads as 0 or "".
+class Row {
+ public:
+  virtual ~Row() = default;
+  [[nodiscard]] virtual bool is_null(int column) const = 0;
+  [[nodiscard]] virtual std::int64_t integer(int column) const = 0;
+  [[nodiscard]] virtual double real(int column) const = 0;
+  [[nodiscard]] virtual std::string_view text(int column) const = 0;
+  [[nodiscard]] virtual std::string_view blob(int column) const = 0;
+};
+using OnRow = std::function<void(const Row&)>;
+
+// A transaction in progress, on the thread that runs it. Statements are SQL that SQLite and PostgreSQL both take:
+// $1 parameters, RETURNING, ON CONFLICT; times are BIGINT microseconds, ids 36-character text, JSON text.
+// Statements are prepared once and kept by their text's address, so pass string literals.
+class Transaction {
+ public:
+  virtual ~Transaction() = default;
+
+  // Runs one statement; on_row sees each row that it returns. Returns the number of rows changed.
+  // Errc::conflict: a constraint; exhausted: disk full; unavailable: the database is away; internal: wrong SQL.
+  virtual Result<std::int64_t> execute(std::string_view sql, std::span<const Param> params,
+                                       const OnRow& on_row = {}) = 0;
+
+  // Runs one statement for many rows of parameters, `columns` a row, as one batch where the driver can. on_row sees
+  // the returned rows of all of them, in no promised order. Returns the number of rows changed by all.
+  virtual Result<std::int64_t> execute_many(std::string_view sql, std::size_t columns, std::span<const Param> params,
+                                            const OnRow& on_row = {}) = 0;
+
+  Result<std::int64_t> execute(std::string_view sql, std::initializer_list<Param> params, const OnRow& on_row = {}) {
+    return execute(sql, std::span(params.begin(), params.size()), on_row);
+  }
+};
+using Work = std::function<Result<>(Transaction&)>;
+
+// The port to a database. Any thread; every call blocks until it is done.
+class Database {
+ public:
+  virtual ~Database() = default;
+
+  // Runs work in a read-write transaction and commits it durably when work succeeds; otherwise nothing of it stays.
+  // work may be run more than once (serialisation retry), so it must not have effects of its own.
+  virtual Result<> write(const Work& work) = 0;
+
+  // Runs work on one consistent snapshot. It must only read.
+  virtual Result<> read(const Work& work) = 0;
+
+  // Statements that no transaction may hold and that take parameters from no one: for migrations and pragmas.
+  virtual Result<> run_script(std::string_view sql) = 0;
+
+  [[nodiscard]] virtual std::string_view dialect() const = 0;  // "sqlite" or "postgresql"
+};
+
+// Opens what the URL names: "sqlite:/path/to/file.db" ("sqlite::memory:" for tests, shared by this Database's
+// connections). Errc::invalid: no such kind; unavailable: cannot be opened, with the reason.
+struct Options {
+  int readers = 4;                  // read connections
+  std::int64_t busy_timeout_ms = 5000;
+};
+[[nodiscard]] Result<std::unique_ptr<Database>> open(std::string_view url, const Options& options = {});
+
+}  // namespace patchbay::store

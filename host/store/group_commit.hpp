@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/executor.hpp"
+#include "store/database.hpp"
+
+namespace patchbay::store {
+
+// One thread that commits what many wait for. It takes all that is queued, applies it in one transaction, commits
+// once, and then tells each: fsync is paid by the batch. There is no linger: while one batch commits, the next gathers.
+//
+// An Item belongs to an Applier, which applies a batch of its items with few statements. When a batch fails, its items
+// are applied again one by one, each in a transaction of its own, so that one bad item fails alone.
+class GroupCommit {
+ public:
+  class Item {
+   public:
+    virtual ~Item() = default;
+    [[nodiscard]] virtual std::size_t bytes() const = 0;  // about what it holds: counts against the queue's limit
+    // Called once, on the executor: committed (also when it was a duplicate), or why not.
+    virtual void finished(Result<> result) = 0;
+  };
+
+  class Applier {
+   public:
+    virtual ~Applier() = default;
+    // On the commit thread. Called again with the same items when the first try was rolled back, so it must reset what
+    // it noted in them.
+    virtual Result<> apply(Transaction& transaction, std::span<Item* const> items) = 0;
+  };
+
+  struct Limits {
+    std::size_t items = 10'000;
+    std::size_t bytes = 64 << 20;
+    std::size_t batch = 1'000;  // at most so many in one transaction
+  };
+
+  // appliers are applied in this order within a batch; they and the database outlive this. finished() runs on executor,
+  // one post a batch.
+  GroupCommit(Database& database, Executor& executor, std::vector<Applier*> appliers, Limits limits);
+  ~GroupCommit();  // commits what is queued, then joins its thread
+
+  // Queues item for applier (its place in `appliers`). Never blocks. Any thread.
+  // Errc::exhausted: the queue is full; item comes back untouched in the argument, finished() is not called.
+  Result<> submit(std::size_t applier, std::unique_ptr<Item>& item);
+
+  // Queued and in commit. Any thread.
+  [[nodiscard]] std::size_t pending() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace patchbay::store

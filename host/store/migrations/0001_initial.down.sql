@@ -1,0 +1,13 @@
+DROP TABLE dead_letters;
+DROP TABLE steps;
+DROP TABLE runs;
+DROP TABLE events;
+DROP TABLE deliveries;
+DROP TABLE watches;
+DROP TABLE flow_versions;
+DROP TABLE flows;
+DROP TABLE credentials;
+DROP TABLE connections;
+DROP TABLE api_keys;
+DROP TABLE sessions;
+DROP TABLE users;
