@@ -19,7 +19,7 @@ struct FlowRecord {
   UserId user;
   std::string name;
   std::string state;
-  int version = 0;  // counts the saves; the ETag
+  int version = 0;         // counts the saves; the ETag
   std::string definition;  // JSON, as it was given
   Timestamp created;
   Timestamp updated;

@@ -59,7 +59,7 @@ struct RunFilter {
 
 // What became of a delivery, an event or a run, gate by gate, in the order of the way.
 struct Gate {
-  std::string name;    // received, verified, recorded, matched, run, step:<node>, answered
+  std::string name;  // received, verified, recorded, matched, run, step:<node>, answered
   bool passed = false;
   std::string detail;  // for people
   std::optional<Timestamp> at;

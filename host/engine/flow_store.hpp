@@ -1,0 +1,67 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/id.hpp"
+#include "core/time.hpp"
+#include "engine/flows.hpp"
+#include "store/database.hpp"
+
+namespace patchbay::engine {
+
+// A live trigger node as it is kept. status: active (takes events), stopping (takes none; the provider is to be told).
+struct WatchRecord {
+  WatchId id;
+  FlowId flow;
+  UserId user;
+  int flow_version = 0;
+  std::string node;
+  std::string provider;
+  std::string trigger;
+  std::string params;
+  ConnectionId connection;
+  std::string token;
+  std::string sealed_secret;
+  std::string state;
+  int state_version = 0;
+  std::string status;
+  std::optional<Timestamp> next;
+  Timestamp created;
+};
+
+// Flows, their versions and their watches in the database. Any thread; calls block.
+class FlowStore {
+ public:
+  explicit FlowStore(store::Database& database) : database_(database) {}
+
+  Result<> insert(const FlowRecord& flow);
+  // Stores record as the next version. Errc::conflict unless the stored version is record.version - 1.
+  Result<> insert_version(const FlowRecord& record);
+  Result<FlowRecord> find(UserId user, FlowId id);
+  Result<std::vector<FlowRecord>> list(UserId user, int limit, std::optional<FlowId> before);
+  Result<> set_state(FlowId id, std::string_view state, Timestamp now);
+  Result<> remove(UserId user, FlowId id);
+  Result<std::string> definition(FlowId id, int version);
+  Result<UserId> owner(FlowId id);
+
+  Result<> insert_watch(const WatchRecord& watch);
+  // After watch(): the provider's state for it, and when to renew.
+  Result<> update_watch(WatchId id, const std::optional<std::string>& state, int state_version,
+                        std::optional<Timestamp> next);
+  Result<> set_watch_version(WatchId id, int flow_version);
+  Result<> set_watch_status(WatchId id, std::string_view status, std::string_view error);
+  Result<> remove_watch(WatchId id);
+  Result<std::vector<WatchRecord>> watches_of(FlowId flow);
+  Result<std::vector<WatchRecord>> all_watches();
+
+ private:
+  Result<std::vector<WatchRecord>> read_watches(std::string_view sql, std::initializer_list<store::Param> params);
+  Result<> write_one(std::string_view sql, std::initializer_list<store::Param> params);
+  store::Database& database_;
+};
+
+}  // namespace patchbay::engine

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "core/executor.hpp"
+#include "core/id.hpp"
+#include "engine/flow_store.hpp"
+#include "plugin/registry.hpp"
+#include "plugin/verification.hpp"
+#include "vault/vault.hpp"
+
+namespace patchbay::engine {
+
+// A live watch. Tasks of one watch run one after another, so that each sees the state that the last one left: enter()
+// runs a task now, or when those before it have left.
+class Watch {
+ public:
+  explicit Watch(WatchRecord record) : record(std::move(record)) {}
+
+  WatchRecord record;  // as stored; state changes with each commit
+  plugin::Provider* provider = nullptr;
+  const plugin::Manifest* manifest = nullptr;
+  const plugin::Operation* trigger = nullptr;
+
+  // Made at the first request: a watch that sleeps costs its row only.
+  [[nodiscard]] Result<const plugin::Verifier*> verifier(const vault::Vault& vault);
+  [[nodiscard]] Result<Secret> secret(const vault::Vault& vault) const;
+
+  static constexpr std::size_t kWaitingTasks = 1000;
+  // Errc::exhausted when too many wait. task may run before enter() returns.
+  Result<> enter(Task task);
+  void leave();
+  [[nodiscard]] bool busy() const { return busy_; }
+
+ private:
+  bool busy_ = false;
+  std::deque<Task> waiting_;
+  std::optional<plugin::Verifier> verifier_;
+};
+
+// What the secret of a watch is sealed for.
+[[nodiscard]] std::string watch_purpose(WatchId id);
+
+// The live watches of the process, by id and by the token of their callback URL. On the loop's thread only. A watch
+// that is erased lives on for as long as a task holds it.
+class WatchTable {
+ public:
+  void insert(std::shared_ptr<Watch> watch);
+  void erase(WatchId id);
+  [[nodiscard]] std::shared_ptr<Watch> by_token(std::string_view token) const;
+  [[nodiscard]] std::shared_ptr<Watch> find(WatchId id) const;
+  [[nodiscard]] std::size_t size() const { return by_id_.size(); }
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  std::unordered_map<WatchId, std::shared_ptr<Watch>> by_id_;
+  std::unordered_map<std::string, std::shared_ptr<Watch>, Hash, std::equal_to<>> by_token_;
+};
+
+}  // namespace patchbay::engine
