@@ -370,7 +370,7 @@ void Runner::saved(const RunPointer& run, bool ended) {
   (run->error.empty() ? completed_ : failed_).increment();
   runs_.erase(run->start.id);
   in_progress_.set(static_cast<double>(runs_.size()));
-  if (room_) room_();
+  if (ended_) ended_(run->start.id);
 }
 
 }  // namespace patchbay::engine

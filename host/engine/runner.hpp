@@ -61,8 +61,10 @@ class Runner {
   // Goes on with a run of before: steps are what was stored of it.
   void resume(NewRun run, const std::vector<StepRow>& steps, std::optional<Timestamp> started);
 
-  // Called each time a run has left memory.
-  void on_room(std::function<void()> callback) { room_ = std::move(callback); }
+  [[nodiscard]] bool is_half_empty() const { return runs_.size() < settings_.runs / 2; }
+
+  // Called each time a run has ended and left memory.
+  void on_ended(std::function<void(RunId)> callback) { ended_ = std::move(callback); }
 
   // From now on no new reaction begins; those under way end as they will. Their runs stay open in the store.
   void drain() { draining_ = true; }
@@ -111,7 +113,7 @@ class Runner {
   std::size_t reactions_ = 0;
   bool draining_ = false;
   bool flushing_ = false;
-  std::function<void()> room_;
+  std::function<void(RunId)> ended_;
   std::minstd_rand random_{std::random_device{}()};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // callbacks look here before they touch this
   metrics::Counter completed_;

@@ -4,6 +4,17 @@ namespace patchbay::engine {
 
 std::string watch_purpose(WatchId id) { return "watch/" + id.to_string(); }
 
+std::shared_ptr<Watch> make_watch(WatchRecord record, plugin::Registry& registry) {
+  auto watch = std::make_shared<Watch>(std::move(record));
+  const auto* manifest = registry.manifest(watch->record.provider);
+  const auto* trigger = manifest == nullptr ? nullptr : manifest->trigger(watch->record.trigger);
+  if (trigger == nullptr) return watch;
+  watch->provider = registry.provider(watch->record.provider);
+  watch->manifest = manifest;
+  watch->trigger = trigger;
+  return watch;
+}
+
 Result<Secret> Watch::secret(const vault::Vault& vault) const {
   return vault.open_envelope(record.sealed_secret, watch_purpose(record.id));
 }

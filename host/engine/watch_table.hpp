@@ -24,10 +24,11 @@ class Watch {
  public:
   explicit Watch(WatchRecord record) : record(std::move(record)) {}
 
-  WatchRecord record;  // as stored; state changes with each commit
-  plugin::Provider* provider = nullptr;
-  const plugin::Manifest* manifest = nullptr;
-  const plugin::Operation* trigger = nullptr;
+  WatchRecord record;                          // as stored; state changes with each commit
+  plugin::Provider* provider = nullptr;        // nullptr: its plugin is not loaded
+  const plugin::Manifest* manifest = nullptr;  // likewise
+  const plugin::Operation* trigger = nullptr;  // likewise
+  int failures = 0;                            // polls or renewals in a row
 
   // Made at the first request: a watch that sleeps costs its row only.
   [[nodiscard]] Result<const plugin::Verifier*> verifier(const vault::Vault& vault);
@@ -44,6 +45,9 @@ class Watch {
   std::deque<Task> waiting_;
   std::optional<plugin::Verifier> verifier_;
 };
+
+// A watch with its provider looked up.
+[[nodiscard]] std::shared_ptr<Watch> make_watch(WatchRecord record, plugin::Registry& registry);
 
 // What the secret of a watch is sealed for.
 [[nodiscard]] std::string watch_purpose(WatchId id);

@@ -62,9 +62,9 @@ CREATE TABLE flows (
 );
 CREATE INDEX flows_user ON flows (user_id, id);
 
--- What a run was started with stays readable after the flow was edited.
+-- What a run was started with stays readable, and its run can go on, after the flow was edited or removed.
 CREATE TABLE flow_versions (
-  flow_id TEXT NOT NULL REFERENCES flows (id) ON DELETE CASCADE,
+  flow_id TEXT NOT NULL,
   version INTEGER NOT NULL,
   definition TEXT NOT NULL,
   created_at BIGINT NOT NULL,
@@ -90,9 +90,9 @@ CREATE TABLE watches (
   status TEXT NOT NULL,
   error TEXT,
   next_at BIGINT,
-  created_at BIGINT NOT NULL,
-  UNIQUE (flow_id, node_id)
+  created_at BIGINT NOT NULL
 );
+CREATE INDEX watches_flow ON watches (flow_id);
 
 -- One inbound webhook request, raw. status: pending, processing, processed, retry_ready, dead.
 CREATE TABLE deliveries (

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/loop.hpp"
+#include "engine/flow_cache.hpp"
+#include "engine/flow_service.hpp"
+#include "engine/flow_store.hpp"
+#include "engine/hooks.hpp"
+#include "engine/intake.hpp"
+#include "engine/run_store.hpp"
+#include "engine/runner.hpp"
+#include "engine/watch_table.hpp"
+#include "engine/watch_tasks.hpp"
+#include "journal/journal.hpp"
+#include "plugin/registry.hpp"
+#include "store/group_commit.hpp"
+#include "vault/connections.hpp"
+#include "vault/vault.hpp"
+
+namespace patchbay::engine {
+
+struct EngineSettings {
+  std::string public_url = "http://127.0.0.1:8080";  // callback URLs begin with it
+  RunnerSettings runner;
+  store::GroupCommit::Limits commit;
+};
+
+// Everything between an accepted event and its reactions, put together. All but flows() is the loop thread's.
+class Engine {
+ public:
+  struct Parts {
+    Loop& loop;
+    Executor& background;  // for work that blocks; one thread is enough
+    const Clock& clock;
+    store::Database& database;
+    const vault::Vault& vault;
+    vault::Connections& connections;
+    plugin::Registry& registry;
+  };
+
+  Engine(const Parts& parts, EngineSettings settings);
+  ~Engine();
+
+  // Loads the watches, goes on with open deliveries and runs. Before the gateway takes requests.
+  Result<> start();
+
+  [[nodiscard]] Hooks& hooks() { return hooks_; }
+  [[nodiscard]] Flows& flows() { return flows_; }  // any thread but the loop's
+  [[nodiscard]] std::size_t watches() const { return watches_.size(); }
+
+  // No new reaction begins; done when those under way have ended and their results are stored, or after limit.
+  void drain(std::chrono::milliseconds limit, Task done);
+
+ private:
+  void retry_deliveries_later();
+  void wait_for_quiet(std::chrono::steady_clock::time_point deadline, std::shared_ptr<Task> done);
+
+  Parts parts_;
+  EngineSettings settings_;
+  FlowStore flow_store_;
+  journal::Journal journal_;
+  RunStore run_store_;
+  store::GroupCommit commit_;
+  FlowCache cache_;
+  WatchTable watches_;
+  Runner runner_;
+  Intake intake_;
+  Hooks hooks_;
+  WatchTasks tasks_;
+  FlowService flows_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace patchbay::engine
