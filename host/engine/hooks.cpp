@@ -169,7 +169,7 @@ void Hooks::out_of_patience(const std::shared_ptr<Conversation>& conversation) {
   batch.watch = conversation->watch;
   batch.delivery = std::move(record);
   conversation->stored = true;
-  commit(conversation, std::move(batch), HookAnswer{.status = 202});
+  commit(conversation, std::move(batch), HookAnswer{202, {}, {}, 0});
 }
 
 void Hooks::ended(const std::shared_ptr<Conversation>& conversation, plugin::Outcome outcome) {
@@ -206,7 +206,7 @@ void Hooks::failed(const std::shared_ptr<Conversation>& conversation, const plug
   }
   auto record = conversation->record;
   record.error = error.message;
-  HookAnswer answer{.status = 202};
+  HookAnswer answer{202, {}, {}, 0};
   if (may_pass(error.code) && record.attempt < kAttempts) {
     record.status = journal::DeliveryStatus::retry_ready;
     record.next = clock_.now() + (outcome.next ? *outcome.next : Duration{retry_delay(record.attempt)});
