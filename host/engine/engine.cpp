@@ -1,7 +1,5 @@
 #include "engine/engine.hpp"
 
-#include <future>
-
 #include "core/log.hpp"
 
 namespace patchbay::engine {
@@ -21,8 +19,7 @@ Engine::Engine(const Parts& parts, EngineSettings settings)
       cache_(flow_store_, parts.registry, parts.connections),
       runner_(parts.loop, parts.clock, run_store_, parts.registry, settings_.runner),
       intake_(parts.loop, parts.background, parts.clock, journal_, run_store_, cache_, runner_),
-      hooks_(parts.loop, parts.background, parts.clock, parts.database, parts.vault, watches_, intake_,
-             settings_.public_url),
+      hooks_(parts.loop, parts.background, parts.clock, parts.database, parts.vault, watches_, intake_),
       tasks_(parts.loop, parts.background, parts.clock, parts.vault, flow_store_, watches_, hooks_, intake_),
       flows_(parts.loop, parts.clock, flow_store_, parts.registry, parts.connections, parts.vault, cache_, watches_,
              tasks_) {
@@ -32,7 +29,8 @@ Engine::Engine(const Parts& parts, EngineSettings settings)
 
 Engine::~Engine() { *alive_ = false; }
 
-Result<> Engine::start() {
+Result<> Engine::start(std::string public_url) {
+  hooks_.set_callback_base(std::move(public_url));
   auto watches = flow_store_.all_watches();
   if (!watches) return std::unexpected(watches.error());
   for (auto& record : *watches) {

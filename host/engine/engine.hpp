@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -22,7 +23,6 @@
 namespace patchbay::engine {
 
 struct EngineSettings {
-  std::string public_url = "http://127.0.0.1:8080";  // callback URLs begin with it
   RunnerSettings runner;
   store::GroupCommit::Limits commit;
 };
@@ -43,8 +43,9 @@ class Engine {
   Engine(const Parts& parts, EngineSettings settings);
   ~Engine();
 
-  // Loads the watches, goes on with open deliveries and runs. Before the gateway takes requests.
-  Result<> start();
+  // Loads the watches, goes on with open deliveries and runs. Before the loop turns. Callback URLs are
+  // public_url/hooks/<token>.
+  Result<> start(std::string public_url);
 
   [[nodiscard]] Hooks& hooks() { return hooks_; }
   [[nodiscard]] Flows& flows() { return flows_; }  // any thread but the loop's

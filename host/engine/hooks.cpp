@@ -64,7 +64,7 @@ struct Hooks::Conversation {
 };
 
 Hooks::Hooks(Loop& loop, Executor& background, const Clock& clock, store::Database& database, const vault::Vault& vault,
-             WatchTable& watches, Intake& intake, std::string callback_base)
+             WatchTable& watches, Intake& intake)
     : loop_(loop),
       background_(background),
       clock_(clock),
@@ -72,7 +72,6 @@ Hooks::Hooks(Loop& loop, Executor& background, const Clock& clock, store::Databa
       vault_(vault),
       watches_(watches),
       intake_(intake),
-      callback_base_(std::move(callback_base)),
       accepted_(metrics::counter("patchbay_deliveries_total", "Webhook deliveries", {{"result", "accepted"}})),
       unknown_(metrics::counter("patchbay_deliveries_total", "Webhook deliveries", {{"result", "unknown"}})),
       refused_(metrics::counter("patchbay_deliveries_total", "Webhook deliveries", {{"result", "refused"}})),

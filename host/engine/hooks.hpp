@@ -29,7 +29,7 @@ class Hooks {
   using Respond = std::move_only_function<void(HookAnswer)>;
 
   Hooks(Loop& loop, Executor& background, const Clock& clock, store::Database& database, const vault::Vault& vault,
-        WatchTable& watches, Intake& intake, std::string callback_base);
+        WatchTable& watches, Intake& intake);
   ~Hooks();
 
   // respond is called once, after the commit or the refusal.
@@ -38,6 +38,8 @@ class Hooks {
   // Goes on with deliveries that were answered 202 and are not processed. A timer calls it, and the start.
   void retry_open_deliveries();
 
+  // Callback URLs begin with it. Before the first watch begins.
+  void set_callback_base(std::string base) { callback_base_ = std::move(base); }
   [[nodiscard]] std::string callback_url(const Watch& watch) const;
 
  private:

@@ -1,0 +1,182 @@
+#include "app/command_line.hpp"
+
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <sodium.h>
+
+#include "app/commands.hpp"
+#include "app/config.hpp"
+#include "app/output.hpp"
+#include "app/server.hpp"
+#include "plugin/probe.hpp"
+
+namespace patchbay::app {
+namespace {
+
+// What the arguments said. A command is a function that is run when parsing is over.
+struct Arguments {
+  std::string config_file;
+  std::vector<std::string> settings;
+  bool json = false;
+  std::string user;
+  Remote remote{"http://127.0.0.1:8080", ""};
+  std::function<Result<>(const Context&)> command;
+};
+
+void add_database_commands(CLI::App& app, Arguments& arguments) {
+  auto* serve_command = app.add_subcommand("serve", "Run the host until SIGTERM or SIGINT");
+  serve_command->callback([&] { arguments.command = [](const Context& context) { return serve(context.config); }; });
+
+  auto* migrate = app.add_subcommand("migrate", "Bring the database to this program's schema");
+  auto version = std::make_shared<int>(-1);
+  migrate->add_option("--to", *version, "schema version, also downwards");
+  migrate->callback([&arguments, version] {
+    arguments.command = [version](const Context& context) {
+      return migrate_database(context, *version < 0 ? std::nullopt : std::optional(*version));
+    };
+  });
+
+  auto* config = app.add_subcommand("config", "Show every setting and its value");
+  config->callback([&] { arguments.command = show_config; });
+}
+
+void add_account_commands(CLI::App& app, Arguments& arguments) {
+  auto email = std::make_shared<std::string>();
+  auto name = std::make_shared<std::string>();
+  auto admin = std::make_shared<bool>(false);
+  auto* user = app.add_subcommand("user", "Users")->require_subcommand(1);
+  auto* add = user->add_subcommand("add", "Add a user; the password comes from PATCHBAY_PASSWORD or standard input");
+  add->add_option("email", *email)->required();
+  add->add_flag("--admin", *admin, "may administer this host");
+  add->callback([&arguments, email, admin] {
+    arguments.command = [=](const Context& context) { return add_user(context, *email, *admin); };
+  });
+
+  auto* key = app.add_subcommand("key", "API keys")->require_subcommand(1);
+  auto* create = key->add_subcommand("create", "Make an API key; it is shown once");
+  create->add_option("email", *email)->required();
+  create->add_option("name", *name)->required();
+  create->callback([&arguments, email, name] {
+    arguments.command = [=](const Context& context) { return create_api_key(context, *email, *name); };
+  });
+
+  auto* keys = app.add_subcommand("keys", "The vault's keys")->require_subcommand(1);
+  keys->add_subcommand("init", "Make the key file that seals credentials")->callback([&] {
+    arguments.command = create_vault_key;
+  });
+}
+
+void add_plugin_commands(CLI::App& app, Arguments& arguments) {
+  auto file = std::make_shared<std::string>();
+  auto* plugin = app.add_subcommand("plugin", "Provider plugins")->require_subcommand(1);
+  plugin->add_subcommand("list", "The plugins of the folder, and why one was refused")->callback([&] {
+    arguments.command = list_plugins;
+  });
+  for (const auto* verb : {"check", "probe"}) {
+    auto* check = plugin->add_subcommand(verb, "Load a plugin file and say whether it can be used");
+    check->add_option("file", *file)->required();
+    check->callback([&arguments, file] {
+      arguments.command = [file](const Context& context) { return check_plugin(context, *file); };
+    });
+  }
+}
+
+void add_flow_commands(CLI::App& app, Arguments& arguments) {
+  auto argument = std::make_shared<std::string>();
+  auto* flow = app.add_subcommand("flow", "Flows")->require_subcommand(1);
+  auto* import = flow->add_subcommand("import", "Save a flow from a JSON file");
+  import->add_option("file", *argument)->required();
+  import->callback([&arguments, argument] {
+    arguments.command = [argument](const Context& context) { return import_flow(context, *argument); };
+  });
+  flow->add_subcommand("list", "All flows")->callback([&] { arguments.command = list_flows; });
+  for (const std::string verb : {"activate", "deactivate"}) {
+    auto* change = flow->add_subcommand(verb, "Switch a flow, at a running host");
+    change->add_option("flow", *argument, "id or name")->required();
+    change->add_option("--url", arguments.remote.url, "of the host")->envname("PATCHBAY_URL");
+    change->add_option("--api-key", arguments.remote.api_key)->envname("PATCHBAY_API_KEY");
+    change->callback([&arguments, argument, verb] {
+      arguments.command = [&arguments, argument, verb](const Context& context) {
+        return switch_flow(context.output, arguments.remote, *argument, verb);
+      };
+    });
+  }
+}
+
+void add_run_commands(CLI::App& app, Arguments& arguments) {
+  auto id = std::make_shared<std::string>();
+  auto flow = std::make_shared<std::string>();
+  auto status = std::make_shared<std::string>();
+  auto limit = std::make_shared<int>(50);
+  auto* run = app.add_subcommand("run", "Runs")->require_subcommand(1);
+  auto* list = run->add_subcommand("list", "Runs, newest first");
+  list->add_option("--flow", *flow, "id of a flow");
+  list->add_option("--status", *status)
+      ->check(CLI::IsMember({"pending", "running", "completed", "failed", "cancelled", "paused"}));
+  list->add_option("--limit", *limit)->check(CLI::Range(1, 10'000));
+  list->callback([&arguments, flow, status, limit] {
+    arguments.command = [=](const Context& context) { return list_runs_of(context, *flow, *status, *limit); };
+  });
+  auto* show = run->add_subcommand("show", "A run as a timeline");
+  show->add_option("id", *id)->required();
+  show->callback([&arguments, id] {
+    arguments.command = [id](const Context& context) { return show_run(context, *id); };
+  });
+  auto* why = app.add_subcommand("why", "How far a delivery, an event or a run came, and what stopped it");
+  why->add_option("id", *id, "of a delivery, event or run, or the provider's key of an event")->required();
+  why->callback([&arguments, id] {
+    arguments.command = [id](const Context& context) { return explain(context, *id); };
+  });
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> split_settings(const std::vector<std::string>& texts) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  for (const auto& text : texts) {
+    const auto equals = text.find('=');
+    if (equals == std::string::npos) return fail(Errc::invalid, "--set " + text + ": write it as section.key=value");
+    pairs.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return pairs;
+}
+
+}  // namespace
+
+int run(int argc, char** argv) {
+  if (sodium_init() < 0) {
+    std::cerr << "patchbay: libsodium cannot be started\n";
+    return 1;
+  }
+  CLI::App app{"Patchbay, a self-hosted automation host"};
+  app.set_version_flag("--version", PATCHBAY_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  Arguments arguments;
+  app.add_option("--config", arguments.config_file, "configuration file (TOML)")->envname("PATCHBAY_CONFIG");
+  app.add_option("--set", arguments.settings, "a setting, as section.key=value; may be repeated")->allow_extra_args(false);
+  app.add_option("--user", arguments.user, "e-mail of the user, where there are several")->envname("PATCHBAY_USER");
+  app.add_flag("--json", arguments.json, "print JSON");
+  add_database_commands(app, arguments);
+  add_account_commands(app, arguments);
+  add_plugin_commands(app, arguments);
+  add_flow_commands(app, arguments);
+  add_run_commands(app, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+
+  const Output output(arguments.json);
+  auto settings = split_settings(arguments.settings);
+  if (!settings) return output.failed(settings.error());
+  auto config = load_config(arguments.config_file, *settings);
+  if (!config) return output.failed(config.error());
+  log::configure(config->log);
+  const auto done = arguments.command({*config, output, arguments.user});
+  log::flush();
+  return done ? 0 : output.failed(done.error());
+}
+
+}  // namespace patchbay::app

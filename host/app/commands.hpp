@@ -1,0 +1,40 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "app/config.hpp"
+#include "app/output.hpp"
+#include "core/error.hpp"
+
+namespace patchbay::app {
+
+// What the commands do that work on the database without a running host. Each prints its result.
+struct Context {
+  const Config& config;
+  const Output& output;
+  std::string user_email;  // --user; empty: the only user there is
+};
+
+Result<> migrate_database(const Context& context, std::optional<int> version);
+Result<> add_user(const Context& context, const std::string& email, bool admin);
+Result<> create_api_key(const Context& context, const std::string& email, const std::string& name);
+Result<> create_vault_key(const Context& context);
+Result<> list_plugins(const Context& context);
+Result<> check_plugin(const Context& context, const std::string& file);
+Result<> import_flow(const Context& context, const std::string& file);
+Result<> list_flows(const Context& context);
+Result<> list_runs_of(const Context& context, const std::string& flow, const std::string& status, int limit);
+Result<> show_run(const Context& context, const std::string& id);
+Result<> explain(const Context& context, const std::string& id);
+Result<> show_config(const Context& context);
+
+// Commands to a running host, over its API.
+struct Remote {
+  std::string url;
+  std::string api_key;
+};
+// verb: "activate" or "deactivate". flow: an id or a name.
+Result<> switch_flow(const Output& output, const Remote& remote, const std::string& flow, const std::string& verb);
+
+}  // namespace patchbay::app

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/log.hpp"
+#include "egress/curl_client.hpp"
+#include "engine/engine.hpp"
+#include "gateway/gateway.hpp"
+#include "identity/identity.hpp"
+#include "plugin/registry.hpp"
+
+namespace patchbay::app {
+
+// All settings of the program. Flag > environment > file > default; config/patchbay.example.toml shows every one.
+struct Config {
+  gateway::GatewaySettings gateway;
+  std::string public_url;  // empty: http://address:port
+  std::string port_file;   // the port is written there once it listens
+  std::chrono::milliseconds drain_timeout{10'000};
+  std::string database_url = "sqlite:var/patchbay.db";
+  bool migrate_at_start = false;
+  std::string key_file = "var/patchbay.key";
+  std::string plugin_folder = "plugins";
+  std::string plugin_private_folder;  // empty: a temporary one
+  bool probe_plugins = true;
+  std::map<std::string, plugin::RegistrySettings::Override> providers;
+  egress::CurlSettings egress;
+  identity::IdentitySettings identity;
+  engine::EngineSettings engine;
+  int api_threads = 2;
+  log::Settings log;
+};
+
+// One setting, as `patchbay config` shows it.
+struct Setting {
+  std::string name;         // "server.port"
+  std::string environment;  // "PATCHBAY_SERVER_PORT"
+  std::string value;
+  std::string help;
+};
+
+// file empty: patchbay.toml here, if there is one. overrides: "server.port" -> "8080", from flags.
+// Errc::invalid: which setting is wrong, where it came from, and what it may be.
+[[nodiscard]] Result<Config> load_config(const std::string& file,
+                                         const std::vector<std::pair<std::string, std::string>>& overrides);
+[[nodiscard]] std::vector<Setting> settings_of(const Config& config);
+
+}  // namespace patchbay::app

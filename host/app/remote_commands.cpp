@@ -1,0 +1,80 @@
+#include <memory>
+
+#include <curl/curl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "app/commands.hpp"
+
+namespace patchbay::app {
+namespace {
+
+using nlohmann::json;
+
+struct Answer {
+  long status = 0;
+  json body;
+};
+
+std::size_t append_body(char* bytes, std::size_t size, std::size_t count, void* into) {
+  static_cast<std::string*>(into)->append(bytes, size * count);
+  return size * count;
+}
+
+Result<Answer> call(const Remote& remote, const std::string& method, const std::string& path) {
+  const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> easy(curl_easy_init(), curl_easy_cleanup);
+  if (!easy) return fail(Errc::internal, "libcurl cannot be started");
+  std::string body;
+  const auto url = remote.url + path;
+  const auto authorization = "Authorization: Bearer " + remote.api_key;
+  const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(
+      curl_slist_append(nullptr, authorization.c_str()), curl_slist_free_all);
+  curl_easy_setopt(easy.get(), CURLOPT_URL, url.c_str());
+  curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers.get());
+  curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT, 60L);
+  curl_easy_setopt(easy.get(), CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy.get(), CURLOPT_WRITEFUNCTION, append_body);
+  curl_easy_setopt(easy.get(), CURLOPT_WRITEDATA, &body);
+  if (method == "POST") curl_easy_setopt(easy.get(), CURLOPT_POSTFIELDS, "");
+  if (const auto code = curl_easy_perform(easy.get()); code != CURLE_OK) {
+    return fail(Errc::unavailable, fmt::format("{}: {} (is `patchbay serve` running there?)", remote.url, curl_easy_strerror(code)));
+  }
+  Answer answer;
+  curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &answer.status);
+  answer.body = json::parse(body, nullptr, false);
+  if (answer.status >= 400) {
+    const auto detail = answer.body.is_object() ? answer.body.value("detail", answer.body.value("title", "")) : "";
+    const auto code = answer.body.is_object() ? answer.body.value("code", "") : "";
+    return fail(errc_named(code).value_or(Errc::unavailable), fmt::format("HTTP {}: {}", answer.status, detail));
+  }
+  return answer;
+}
+
+Result<std::string> flow_id(const Remote& remote, const std::string& flow) {
+  if (FlowId::parse(flow)) return flow;
+  std::string cursor;
+  do {
+    auto page = call(remote, "GET", "/api/v1/flows?limit=200" + (cursor.empty() ? "" : "&cursor=" + cursor));
+    if (!page) return std::unexpected(page.error());
+    for (const auto& item : page->body.value("data", json::array())) {
+      if (item.value("name", "") == flow) return item.value("id", "");
+    }
+    const auto next = page->body.value("next", json(nullptr));
+    cursor = next.is_string() ? next.get<std::string>() : "";
+  } while (!cursor.empty());
+  return fail(Errc::not_found, "there is no flow named '" + flow + "'");
+}
+
+}  // namespace
+
+Result<> switch_flow(const Output& output, const Remote& remote, const std::string& flow, const std::string& verb) {
+  if (remote.api_key.empty()) return fail(Errc::unauthenticated, "give an API key with --api-key or PATCHBAY_API_KEY");
+  auto id = flow_id(remote, flow);
+  if (!id) return std::unexpected(id.error());
+  auto answer = call(remote, "POST", "/api/v1/flows/" + *id + "/" + verb);
+  if (!answer) return std::unexpected(answer.error());
+  output.print(answer->body, {fmt::format("{} is {}", answer->body.value("name", *id), answer->body.value("state", ""))});
+  return {};
+}
+
+}  // namespace patchbay::app

@@ -1,0 +1,246 @@
+#include "app/server.hpp"
+
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <thread>
+
+#include <unistd.h>
+
+#include <boost/asio/signal_set.hpp>
+#include <fmt/format.h>
+
+#include "api/api.hpp"
+#include "app/backend.hpp"
+#include "core/bytes.hpp"
+#include "core/log.hpp"
+#include "core/loop.hpp"
+#include "egress/curl_client.hpp"
+#include "engine/engine.hpp"
+#include "gateway/gateway.hpp"
+#include "identity/identity.hpp"
+#include "plugin/probe.hpp"
+#include "plugin/registry.hpp"
+#include "store/migrations.hpp"
+#include "vault/connections.hpp"
+#include "vault/vault.hpp"
+
+namespace patchbay::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A thread with a loop of its own, for work that blocks.
+class BackgroundThread {
+ public:
+  BackgroundThread() : thread_([this] { loop_.run(); }) {}
+  ~BackgroundThread() {
+    loop_.stop();
+    thread_.join();
+  }
+  Loop& loop() { return loop_; }
+
+ private:
+  Loop loop_;
+  std::thread thread_;
+};
+
+// The private copies of this process's plugins.
+class PrivateFolder {
+ public:
+  explicit PrivateFolder(const std::string& configured)
+      : path_(configured.empty() ? fs::temp_directory_path() / fmt::format("patchbay-{}", ::getpid())
+                                 : fs::path(configured)),
+        temporary_(configured.empty()) {}
+  ~PrivateFolder() {
+    std::error_code ignored;
+    if (temporary_) fs::remove_all(path_, ignored);
+  }
+  PrivateFolder(const PrivateFolder&) = delete;
+  PrivateFolder& operator=(const PrivateFolder&) = delete;
+  [[nodiscard]] std::string path() const { return path_.string(); }
+
+ private:
+  fs::path path_;
+  bool temporary_;
+};
+
+Result<> write_port_file(const std::string& file, std::uint16_t port) {
+  if (file.empty()) return {};
+  // Under another name first: who waits for the file never reads half a number.
+  const auto partial = file + ".part";
+  {
+    std::ofstream out(partial);
+    out << port << '\n';
+    if (!out) return fail(Errc::unavailable, "cannot write " + partial);
+  }
+  std::error_code error;
+  fs::rename(partial, file, error);
+  if (error) return fail(Errc::unavailable, fmt::format("cannot write {}: {}", file, error.message()));
+  return {};
+}
+
+// The whole host. Members stand in the order in which they depend on each other, so they go in the reverse of it.
+class Host {
+ public:
+  explicit Host(const Config& config) : config_(config), private_folder_(config.plugin_private_folder) {}
+
+  ~Host() {
+    gateway_.reset();
+    if (api_) api_->stop();
+    if (registry_) registry_->shut_down();
+  }
+
+  Result<> start() {
+    if (auto opened = open_stores(); !opened) return opened;
+    if (auto loaded = load_plugins(); !loaded) return loaded;
+    if (auto listening = listen(); !listening) return listening;
+    return start_engine();
+  }
+
+  // Until a signal.
+  void run() {
+    boost::asio::signal_set signals(loop_.context(), SIGINT, SIGTERM);
+    wait_for_signal(signals);
+    loop_.run();
+    log::info("app", "stopped");
+  }
+
+ private:
+  Result<> open_stores() {
+    auto vault = vault::Vault::open(config_.key_file);
+    if (!vault) return std::unexpected(vault.error());
+    vault_ = *std::move(vault);
+    auto database = open_database(config_);
+    if (!database) return std::unexpected(database.error());
+    database_ = *std::move(database);
+    if (auto checked = check_schema(*database_, config_.migrate_at_start); !checked) return checked;
+    identity_.emplace(*database_, system_clock(), config_.identity);
+    connections_.emplace(*database_, *vault_, system_clock());
+    return {};
+  }
+
+  Result<> load_plugins() {
+    auto client = egress::make_curl_client(loop_, system_clock(), *connections_, config_.egress);
+    if (!client) return std::unexpected(client.error());
+    client_ = *std::move(client);
+    auto settings = registry_settings(config_);
+    settings.private_folder = private_folder_.path();
+    if (config_.probe_plugins) settings.prober = plugin::probe_with_this_program();
+    registry_.emplace(loop_, system_clock(), *client_, std::move(settings));
+    if (auto loaded = registry_->load(); !loaded) return loaded;
+    connections_->use_manifests(*registry_);
+    return connections_->load();
+  }
+
+  // The port is open from here on, but nobody is answered before the loop turns.
+  Result<> listen() {
+    background_.emplace();
+    engine_.emplace(engine::Engine::Parts{loop_, background_->loop(), system_clock(), *database_, *vault_,
+                                          *connections_, *registry_},
+                    config_.engine);
+    backend_.emplace(engine_->hooks(), *registry_, system_clock());
+    const auto secret = random_token(32);
+    auto api = api::Api::start({*identity_, *connections_, *registry_, *database_, engine_->flows()},
+                               {.threads = config_.api_threads, .secret = secret});
+    if (!api) return std::unexpected(api.error());
+    api_ = *std::move(api);
+    auto settings = config_.gateway;
+    settings.api_port = api_->port();
+    settings.api_secret = secret;
+    auto gateway = gateway::Gateway::create(loop_, *backend_, std::move(settings));
+    if (!gateway) return std::unexpected(gateway.error());
+    gateway_ = *std::move(gateway);
+    return {};
+  }
+
+  Result<> start_engine() {
+    const auto scheme = config_.gateway.certificate_file.empty() ? "http" : "https";
+    const auto here = fmt::format("{}://{}:{}", scheme, config_.gateway.address, gateway_->port());
+    if (auto started = engine_->start(config_.public_url.empty() ? here : config_.public_url); !started) return started;
+    if (auto written = write_port_file(config_.port_file, gateway_->port()); !written) return written;
+    log::info("app", "patchbay {} listens on {}, {} providers, {} watches", PATCHBAY_VERSION, here,
+              registry_->manifests().size(), engine_->watches());
+    return {};
+  }
+
+  void wait_for_signal(boost::asio::signal_set& signals) {
+    signals.async_wait([this, &signals](const boost::system::error_code& error, int number) {
+      if (error) return;
+      if (std::exchange(stopping_, true)) return loop_.stop();
+      const auto limit = std::chrono::duration_cast<std::chrono::seconds>(config_.drain_timeout).count();
+      log::info("app", "{}: draining, at most {} s", number == SIGINT ? "SIGINT" : "SIGTERM", limit);
+      drain();
+      wait_for_signal(signals);
+    });
+  }
+
+  // No new work first, then what is under way, then the end. What is left stays in the store for the next start.
+  void drain() {
+    backend_->set_not_ready("stopping");
+    gateway_->drain(config_.drain_timeout, [this] {
+      engine_->drain(config_.drain_timeout, [this] { loop_.stop(); });
+    });
+  }
+
+  Config config_;
+  PrivateFolder private_folder_;
+  Loop loop_;
+  bool stopping_ = false;
+  std::unique_ptr<vault::Vault> vault_;
+  std::unique_ptr<store::Database> database_;
+  std::optional<identity::Identity> identity_;
+  std::optional<vault::Connections> connections_;
+  std::unique_ptr<egress::HttpClient> client_;
+  std::optional<plugin::Registry> registry_;
+  std::optional<engine::Engine> engine_;
+  std::optional<BackgroundThread> background_;
+  std::optional<HostBackend> backend_;
+  std::unique_ptr<api::Api> api_;
+  std::unique_ptr<gateway::Gateway> gateway_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<store::Database>> open_database(const Config& config) {
+  constexpr std::string_view kSqlite = "sqlite:";
+  if (config.database_url.starts_with(kSqlite) && !config.database_url.ends_with(":memory:")) {
+    const auto parent = fs::path(config.database_url.substr(kSqlite.size())).parent_path();
+    std::error_code error;
+    if (!parent.empty()) fs::create_directories(parent, error);
+    if (error) return fail(Errc::unavailable, fmt::format("cannot make folder {}: {}", parent.string(), error.message()));
+  }
+  return store::open(config.database_url);
+}
+
+Result<> check_schema(store::Database& database, bool migrate_older) {
+  const auto state = store::migration_state(database);
+  if (!state) return std::unexpected(state.error());
+  if (state->current == state->latest) return {};
+  if (state->current == 0 || (migrate_older && state->current < state->latest)) {
+    log::info("app", "migrating the database from version {} to {}", state->current, state->latest);
+    return store::migrate_to_latest(database);
+  }
+  if (state->current > state->latest) {
+    return fail(Errc::conflict, fmt::format("the database is at schema version {}, this program knows {}: use a newer "
+                                            "patchbay", state->current, state->latest));
+  }
+  return fail(Errc::conflict, fmt::format("the database is at schema version {}, this program needs {}: run "
+                                          "`patchbay migrate` (after a backup)", state->current, state->latest));
+}
+
+plugin::RegistrySettings registry_settings(const Config& config) {
+  plugin::RegistrySettings settings;
+  settings.folder = config.plugin_folder;
+  settings.providers = config.providers;
+  return settings;
+}
+
+Result<> serve(const Config& config) {
+  Host host(config);
+  if (auto started = host.start(); !started) return started;
+  host.run();
+  return {};
+}
+
+}  // namespace patchbay::app
