@@ -10,7 +10,6 @@
 #include "app/config.hpp"
 #include "app/output.hpp"
 #include "app/server.hpp"
-#include "plugin/probe.hpp"
 
 namespace patchbay::app {
 namespace {
