@@ -36,14 +36,20 @@ Host::Host(HostSettings settings)
     : settings_(std::move(settings)), port_(free_port()), configuration_(settings_.folder / "patchbay.toml") {
   write_file(configuration_, configuration_of(settings_, port_));
   if (std::filesystem::exists(settings_.folder / "patchbay.key")) return;
-  const auto made = command({"keys", "init"});
-  if (made.exit_code != 0) throw std::runtime_error("patchbay keys init failed: " + tail_of(log()) + made.output);
+  prepare({"keys", "init"});
+  prepare({"migrate"});
+}
+
+void Host::prepare(std::vector<std::string> arguments) {
+  const auto done = command(arguments);
+  if (done.exit_code == 0) return;
+  throw std::runtime_error("patchbay " + arguments.front() + " failed: " + done.output +
+                           tail_of(read_file(settings_.folder / "command.log")));
 }
 
 void Host::launch() {
   process_.emplace(Command{.program = binary("patchbay"),
                            .arguments = {"--config", configuration_, "serve"},
-                           .environment = {},
                            .log_file = settings_.folder / "patchbay.log"});
 }
 

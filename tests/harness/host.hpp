@@ -16,18 +16,19 @@ namespace patchbay::harness {
 
 struct HostSettings {
   std::filesystem::path folder;  // its database, key, configuration and log
-  std::string database;          // URL; empty: SQLite in the folder
-  std::string plugins;           // folder; empty: this build's
-  std::string github;            // base URLs of the simulators; empty: not set
-  std::string discord;
-  std::string log_level = "warn";
-  std::string more;  // further TOML
+  std::string database = {};     // URL; empty: SQLite in the folder
+  std::string plugins = {};      // folder; empty: this build's
+  std::string github = {};       // base URLs of the simulators; empty: not set
+  std::string discord = {};
+  std::string log_level = "info";
+  std::string more = {};  // further TOML
 };
 
 // `patchbay serve` of this build tree, always on the same port. One thread.
 class Host {
  public:
-  // Writes the configuration and the key. Throws when the program refuses to.
+  // Writes the configuration; makes the key and the tables, unless the folder has a key. Throws when the program
+  // refuses to.
   explicit Host(HostSettings settings);
 
   void launch();  // exec, without waiting
@@ -45,6 +46,8 @@ class Host {
   Finished command(std::vector<std::string> arguments, std::vector<std::string> environment = {});
 
  private:
+  void prepare(std::vector<std::string> arguments);
+
   HostSettings settings_;
   std::uint16_t port_;
   std::string configuration_;

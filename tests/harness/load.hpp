@@ -23,8 +23,8 @@ struct LoadSettings {
   double seconds = 0;       // 0: until stop() or count
   std::uint64_t count = 0;  // 0: no limit
   std::uint64_t first_id = 1;
-  double patience_seconds = 30;                             // without any answer for so long it gives up
-  std::function<void(std::uint64_t accepted)> on_accepted;  // on the generator's thread; cheap
+  double patience_seconds = 30;                                  // without any answer for so long it gives up
+  std::function<void(std::uint64_t accepted)> on_accepted = {};  // on the generator's thread; cheap
 };
 
 struct Sent {

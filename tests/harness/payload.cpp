@@ -46,7 +46,8 @@ Json label(const std::string& api, const std::string& name) {
           {"url", api + "/labels/" + name},
           {"name", name},
           {"color", "d73a4a"},
-          {"default", true}};
+          {"default", true},
+          {"description", "Something isn't working"}};
 }
 
 Json milestone(const Issue& issue, const std::string& api, const std::string& web) {

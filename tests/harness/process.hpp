@@ -12,9 +12,9 @@ namespace patchbay::harness {
 struct Command {
   std::string program;
   std::vector<std::string> arguments;
-  std::vector<std::string> environment;  // "NAME=value", added to ours
-  std::string log_file;                  // gets its stderr, and its stdout unless read; empty: both are thrown away
-  bool read_output = false;              // stdout goes to read_line()
+  std::vector<std::string> environment = {};  // "NAME=value", added to ours
+  std::string log_file = {};  // gets its stderr, and its stdout unless read; empty: both are thrown away
+  bool read_output = false;   // stdout goes to read_line()
 };
 
 // A child process, killed and reaped when this goes; the kernel kills it when our thread that started it dies. One

@@ -12,7 +12,6 @@ Command sim_command(const std::string& log_file) {
   return {.program = binary("patchbay-sim"),
           .arguments = {"--github-port", "0", "--discord-port", "0", "--github-token", kGithubToken, "--discord-token",
                         kDiscordToken, "--print-json", "--with-parent"},
-          .environment = {},
           .log_file = log_file,
           .read_output = true};
 }
