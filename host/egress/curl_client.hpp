@@ -17,16 +17,16 @@ struct CurlSettings {
   std::size_t reply_limit_bytes = 10 << 20;
   std::size_t connections_per_host = 64;
   std::size_t connections = 512;
-  std::size_t waiting = 10'000;            // requests beyond this are refused with Errc::exhausted
+  std::size_t waiting = 10'000;  // requests beyond this are refused with Errc::exhausted
   std::chrono::milliseconds connect_timeout{10'000};
-  int repeats = 2;                         // how often a repeatable request is sent again
-  std::string ca_file;                     // empty: the system's
+  int repeats = 2;      // how often a repeatable request is sent again
+  std::string ca_file;  // empty: the system's
   std::string user_agent = "Patchbay";
 };
 
 // libcurl's multi interface on the loop's asio context. credentials outlives it.
 [[nodiscard]] Result<std::unique_ptr<HttpClient>> make_curl_client(Loop& loop, const Clock& clock,
-                                                                  CredentialSource& credentials,
-                                                                  const CurlSettings& settings);
+                                                                   CredentialSource& credentials,
+                                                                   const CurlSettings& settings);
 
 }  // namespace patchbay::egress

@@ -25,15 +25,15 @@ struct HttpRequest {
   Headers headers;
   std::string body;
 
-  std::string provider;             // on whose behalf: for limits, metrics and the log
-  ConnectionId connection;          // whose credentials go along; nil: none
-  std::string auth;                 // which of the manifest's "auth"; empty: the connection's own
+  std::string provider;     // on whose behalf: for limits, metrics and the log
+  ConnectionId connection;  // whose credentials go along; nil: none
+  std::string auth;         // which of the manifest's "auth"; empty: the connection's own
   // Hosts it may reach, from the manifest and the configuration ("api.github.com", "*.discord.gg", "*"); also after a
   // redirect. Empty: none.
   std::shared_ptr<const std::vector<std::string>> allowed_hosts;
   // reference -> secret; replaced in url, headers and body as the last thing before sending.
   std::vector<std::pair<std::string, Secret>> expansions;
-  bool repeatable = false;          // may be sent again on a connection error or 502, 503, 504 (GET, HEAD, PUT, DELETE always)
+  bool repeatable = false;  // may be sent again on a connection error or 502, 503, 504 (GET, HEAD, PUT, DELETE always)
   std::chrono::milliseconds timeout{30'000};
 };
 
@@ -48,8 +48,9 @@ struct HttpReply {
 class CredentialSource {
  public:
   virtual ~CredentialSource() = default;
-  // On the loop; must not block for long. Errc::unauthenticated: the account must be connected again.
-  // What was added is also noted in added_secrets, so that errors and logs can be cleaned of it.
+  // On the loop, before each attempt; must not block for long. Errc::unauthenticated: the account must be connected
+  // again. May change url (not its host) and headers, for this attempt only: the next one begins with the plain request
+  // again. Values of headers that were added are cleaned from errors and logs.
   virtual Result<> authorize(HttpRequest& request) = 0;
 };
 
