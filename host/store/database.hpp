@@ -35,7 +35,9 @@ using OnRow = std::function<void(const Row&)>;
 
 // A transaction in progress, on the thread that runs it. Statements are SQL that SQLite and PostgreSQL both take:
 // $1 parameters, RETURNING, ON CONFLICT; times are BIGINT microseconds, ids 36-character text, JSON text.
-// Statements are prepared once and kept by their text's address, so pass string literals.
+// Statements are prepared once and kept by their text's address, so pass string literals. A statement takes exactly the
+// parameters that it names. After one that failed, all others of the transaction fail with the same error, and so does
+// the transaction.
 class Transaction {
  public:
   virtual ~Transaction() = default;
@@ -62,13 +64,15 @@ class Database {
   virtual ~Database() = default;
 
   // Runs work in a read-write transaction and commits it durably when work succeeds; otherwise nothing of it stays.
-  // work may be run more than once (serialisation retry), so it must not have effects of its own.
+  // work may be run more than once (serialisation retry), so it must not have effects of its own. A write inside a
+  // write of the same thread is Errc::internal.
   virtual Result<> write(const Work& work) = 0;
 
   // Runs work on one consistent snapshot. It must only read.
   virtual Result<> read(const Work& work) = 0;
 
-  // Statements that no transaction may hold and that take parameters from no one: for migrations and pragmas.
+  // Statements that no transaction may hold and that take parameters from no one: for migrations and pragmas. One that
+  // fails ends the script; a transaction which the script has begun is then rolled back.
   virtual Result<> run_script(std::string_view sql) = 0;
 
   [[nodiscard]] virtual std::string_view dialect() const = 0;  // "sqlite" or "postgresql"
@@ -77,7 +81,7 @@ class Database {
 // Opens what the URL names: "sqlite:/path/to/file.db" ("sqlite::memory:" for tests, shared by this Database's
 // connections). Errc::invalid: no such kind; unavailable: cannot be opened, with the reason.
 struct Options {
-  int readers = 4;                  // read connections
+  int readers = 4;  // read connections
   std::int64_t busy_timeout_ms = 5000;
 };
 [[nodiscard]] Result<std::unique_ptr<Database>> open(std::string_view url, const Options& options = {});

@@ -15,8 +15,9 @@ namespace patchbay::store {
 // One thread that commits what many wait for. It takes all that is queued, applies it in one transaction, commits
 // once, and then tells each: fsync is paid by the batch. There is no linger: while one batch commits, the next gathers.
 //
-// An Item belongs to an Applier, which applies a batch of its items with few statements. When a batch fails, its items
-// are applied again one by one, each in a transaction of its own, so that one bad item fails alone.
+// An Item belongs to an Applier, which applies a batch of its items with few statements. When a batch fails, its halves
+// are applied each in a transaction of its own, and so on down, so that one bad item of a thousand fails alone after
+// twenty transactions. Where the error is the database's (full disk, away) the whole batch is told so at once.
 class GroupCommit {
  public:
   class Item {
