@@ -66,6 +66,10 @@ std::vector<Message> Simulators::messages() {
 
 void Simulators::forget_messages() { control("DELETE", discord_ + "/_sim/messages"); }
 
+void Simulators::fail_discord(int status, int count) {
+  control("POST", discord_ + "/_sim/chaos", nlohmann::json{{"status", status}, {"count", count}}.dump());
+}
+
 nlohmann::json Simulators::github_requests() {
   return items_of(control("GET", github_ + "/_sim/requests").json(), "requests");
 }

@@ -40,6 +40,8 @@ class Simulators {
   [[nodiscard]] std::vector<Hook> hooks();
   [[nodiscard]] std::vector<Message> messages();
   void forget_messages();
+  // Discord answers its next count requests with status.
+  void fail_discord(int status, int count);
   // Requests that GitHub has seen, as its simulator lists them.
   [[nodiscard]] nlohmann::json github_requests();
   // GitHub sends a signed webhook to every matching hook. The simulator's report.
