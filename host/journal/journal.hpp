@@ -43,7 +43,7 @@ struct EventRecord {
   bool is_body = false;  // data is the delivery's body: not stored twice
   std::string data;      // JSON, unless is_body
   Timestamp occurred;
-  RunId run;             // the run that it starts, made in the same transaction
+  RunId run;  // the run that it starts, made in the same transaction
   // Set by the commit: the key was known, nothing was stored and no run made.
   bool duplicate = false;
 };
@@ -55,8 +55,9 @@ struct Ingest {
   int flow_version = 0;
   UserId user;
   Timestamp now;
-  std::optional<DeliveryRecord> delivery;         // new
-  std::optional<DeliveryRecord> finished_delivery;  // stored before; its status, attempt, next, error are brought up to date
+  std::optional<DeliveryRecord> delivery;  // new
+  std::optional<DeliveryRecord>
+      finished_delivery;  // stored before; its status, attempt, next, error are brought up to date
   std::vector<EventRecord> events;
   std::optional<std::string> state;  // of the watch
   int state_version = 0;
@@ -116,7 +117,8 @@ struct DeliveryDetail : DeliverySummary {
   };
   std::vector<EventSummary> event_list;
 };
-[[nodiscard]] Result<std::vector<DeliverySummary>> list_deliveries(store::Database& database, const DeliveryFilter& filter);
+[[nodiscard]] Result<std::vector<DeliverySummary>> list_deliveries(store::Database& database,
+                                                                   const DeliveryFilter& filter);
 [[nodiscard]] Result<DeliveryDetail> find_delivery(store::Database& database, UserId user, DeliveryId id);
 
 // Deliveries that were answered 202 but are not processed: what a restart and the retry timer go on with.
