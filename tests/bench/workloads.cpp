@@ -112,7 +112,10 @@ Idle measure_idle(Bench& bench, Contestant& contestant, int starts) {
 }
 
 Outcome measure_kill(Bench& bench, Contestant& contestant) {
-  warm_up(bench, contestant, 64);
+  contestant.stop();
+  contestant.launch();
+  contestant.wait_until_listening();
+  bench.sink.clear();
   auto settings = load_settings(bench, contestant, 64);
   const pid_t pid = contestant.process().pid();
   settings.on_accepted = [pid](std::uint64_t accepted) {

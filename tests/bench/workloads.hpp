@@ -34,7 +34,7 @@ struct Bench {
 // W2: stops and starts it so many times.
 [[nodiscard]] Idle measure_idle(Bench& bench, Contestant& contestant, int starts);
 
-// W3: kill -9 when about 1,000 are accepted, under full load that goes on; then a new start.
+// W3: newly started, kill -9 when 1,000 are accepted, under full load that goes on; then a new start.
 [[nodiscard]] Outcome measure_kill(Bench& bench, Contestant& contestant);
 
 }  // namespace patchbay::bench
