@@ -14,15 +14,15 @@ namespace patchbay::plugin {
 enum class TriggerMode { webhook, poll, socket };
 
 struct Operation {
-  std::string id;           // "issues"
-  std::string name;         // "An issue changed"
+  std::string id;    // "issues"
+  std::string name;  // "An issue changed"
   std::string description;
   std::vector<std::string> scopes;
-  std::string params;       // JSON Schema
-  std::string output;       // JSON Schema
-  TriggerMode mode = TriggerMode::webhook;   // triggers
-  std::optional<Duration> every;             // polls
-  std::optional<Duration> timeout;           // reactions
+  std::string params;                       // JSON Schema
+  std::string output;                       // JSON Schema
+  TriggerMode mode = TriggerMode::webhook;  // triggers
+  std::optional<Duration> every;            // polls
+  std::optional<Duration> timeout;          // reactions
   bool hidden = false;
   bool idempotent = false;  // reactions: repeating one with the same key does no harm
 };
@@ -41,15 +41,15 @@ struct Manifest {
   std::string id;
   std::string version;
   std::string name;
-  std::string json;                   // the whole text
+  std::string json;  // the whole text
   int state_version = 1;
   std::vector<int> reads_states{1};
   std::vector<std::string> hosts;
   std::map<std::string, std::string> default_headers;  // sent with every request unless the plugin says otherwise
-  std::string base_url;               // "https://api.github.com"; the configuration may override it
+  std::string base_url;                                // "https://api.github.com"; the configuration may override it
   std::vector<AuthScheme> auth;
   VerificationScheme verification;
-  std::string delivery_key_header;    // header that names a delivery: dedupe before the plugin is asked; may be empty
+  std::string delivery_key_header;  // header that names a delivery: dedupe before the plugin is asked; may be empty
   Duration patience = std::chrono::milliseconds{2500};
   std::vector<Operation> triggers;
   std::vector<Operation> reactions;

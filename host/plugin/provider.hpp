@@ -30,16 +30,16 @@ struct WebhookRequest {
 // One piece of work for a plugin.
 struct Call {
   Verb verb = Verb::reaction;
-  std::string name;          // trigger or reaction, without the provider: "issues"
-  std::string params;        // JSON object
-  std::string key;           // the same at every attempt: the idempotency key
-  std::string state;         // of the watch; empty at first
+  std::string name;    // trigger or reaction, without the provider: "issues"
+  std::string params;  // JSON object
+  std::string key;     // the same at every attempt: the idempotency key
+  std::string state;   // of the watch; empty at first
   int state_version = 0;
   int attempt = 1;
-  WatchId watch;             // nil for a reaction
-  ConnectionId connection;   // nil: none
-  std::string callback_url;  // watch, stop, webhook
-  Secret callback_secret;    // the plugin gets a reference to it
+  WatchId watch;                                  // nil for a reaction
+  ConnectionId connection;                        // nil: none
+  std::string callback_url;                       // watch, stop, webhook
+  Secret callback_secret;                         // the plugin gets a reference to it
   std::shared_ptr<const WebhookRequest> request;  // webhook
   std::shared_ptr<const JsonDocument> body;       // webhook: the body, when it is JSON (parsed once, here)
   Timestamp deadline;
@@ -55,10 +55,10 @@ struct EmittedEvent {
 // How a task ended. error is set when it failed; then nothing of events and state counts.
 struct Outcome {
   std::optional<Error> error;
-  bool gone = false;       // PBAY_E_GONE: the remote object is no more
-  std::string output;      // reaction: JSON object; webhook: body of the answer
+  bool gone = false;   // PBAY_E_GONE: the remote object is no more
+  std::string output;  // reaction: JSON object; webhook: body of the answer
   std::string content_type;
-  int http_status = 0;     // webhook: of the answer; 0: 204
+  int http_status = 0;  // webhook: of the answer; 0: 204
   std::optional<std::string> state;
   std::optional<Duration> next;  // poll again, renew, or try again after so long
   std::vector<EmittedEvent> events;

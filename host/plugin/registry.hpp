@@ -12,17 +12,19 @@
 #include "egress/http_client.hpp"
 #include "flow/catalogue.hpp"
 #include "plugin/manifest.hpp"
+#include "plugin/probe.hpp"
 #include "plugin/provider.hpp"
 
 namespace patchbay::plugin {
 
 struct RegistrySettings {
-  std::string folder;              // where the .so files are dropped
-  std::string private_folder;      // where copies are loaded from: 0700, emptied at start
+  std::string folder;          // where the .so files are dropped
+  std::string private_folder;  // where copies are loaded from: 0700, emptied at start
+  Prober prober;               // tries each file first; none: load at once
   struct Override {
-    std::string base_url;                     // instead of the manifest's; its host becomes allowed, too
-    std::vector<std::string> allowed_hosts;   // more than the manifest's
-    std::string settings_json = "{}";         // handed to create()
+    std::string base_url;                    // instead of the manifest's; its host becomes allowed, too
+    std::vector<std::string> allowed_hosts;  // more than the manifest's
+    std::string settings_json = "{}";        // handed to create()
   };
   std::map<std::string, Override> providers;
   std::size_t tasks_per_plugin = 10'000;
@@ -33,13 +35,13 @@ struct RegistrySettings {
 
 // What became of a file in the folder.
 struct PluginInfo {
-  std::string id;        // empty when it was refused before it told
+  std::string id;  // empty when it was refused before it told
   std::string version;
   std::string file;
   std::string sha256;
   bool loaded = false;
-  std::string failure;   // one line: why it was refused
-  std::size_t tasks = 0; // in flight
+  std::string failure;    // one line: why it was refused
+  std::size_t tasks = 0;  // in flight
 };
 
 // All loaded providers. Reading the catalogue: any thread (it is complete after load()); calling providers: the loop's.
