@@ -26,10 +26,6 @@ add_library(patchbay_options INTERFACE)
 target_compile_options(patchbay_options INTERFACE
   -Wall -Wextra -Wpedantic -Werror
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  # g++ 12 sees overlaps and overruns in inlined std::string moves that are not there (GCC bugs 105329, 105651).
-  target_compile_options(patchbay_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-array-bounds -Wno-restrict>)
-endif()
 if(PATCHBAY_SANITIZE)
   add_compile_options(-fsanitize=${PATCHBAY_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${PATCHBAY_SANITIZE})

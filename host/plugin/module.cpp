@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <vector>
 
 #include <dlfcn.h>
@@ -23,16 +24,15 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kLargestManifest = 256 << 10;
 
-Result<std::string> read_elf(const std::string& file) {
-  std::ifstream in(file, std::ios::binary | std::ios::ate);
-  if (!in) return fail(Errc::not_found, "cannot be read");
-  Result<std::string> bytes(std::in_place, static_cast<std::size_t>(in.tellg()), '\0');
-  in.seekg(0);
-  if (!in.read(bytes->data(), static_cast<std::streamsize>(bytes->size())))
-    return fail(Errc::not_found, "cannot be read");
-  if (bytes->size() < 64 || !bytes->starts_with("\177ELF")) return fail(Errc::invalid, "not an ELF file");
-  return bytes;
+Result<std::string> read_file(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream bytes;
+  if (!in || !(bytes << in.rdbuf())) return fail(Errc::not_found, "cannot be read, or is empty");
+  return std::move(bytes).str();
 }
+
+// Larger than its header, and begins as one.
+bool is_elf(std::string_view bytes) { return bytes.size() >= 64 && bytes.starts_with("\177ELF"); }
 
 std::string sha256_of(std::string_view bytes) {
   std::string hash(crypto_hash_sha256_BYTES, '\0');
@@ -125,8 +125,9 @@ Result<const pbay_plugin*> open_table(const std::string& copy) {
 }  // namespace
 
 Result<Module> load_module(const std::string& file, const std::string& private_folder) {
-  auto bytes = read_elf(file);
+  auto bytes = read_file(file);
   if (!bytes) return std::unexpected(bytes.error());
+  if (!is_elf(*bytes)) return fail(Errc::invalid, "not an ELF file");
   auto copy = write_private_copy(*bytes, fs::path(file).stem().string(), private_folder);
   if (!copy) return std::unexpected(copy.error());
   auto table = open_table(*copy);
