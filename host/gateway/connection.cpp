@@ -106,6 +106,7 @@ class Connection : public OpenConnection, public std::enable_shared_from_this<Co
     phase_ = Phase::closing;
     boost::system::error_code ignored;
     socket().close(ignored);
+    core_->connections.erase(this);  // a handler may hold this object for longer
   }
 
  private:
