@@ -126,7 +126,8 @@ CREATE TABLE events (
   occurred_at BIGINT NOT NULL,
   received_at BIGINT NOT NULL,
   UNIQUE (watch_id, event_key)
-);
+-- sqlite: ) WITHOUT ROWID;
+-- postgresql: );
 CREATE INDEX events_delivery ON events (delivery_id) WHERE delivery_id IS NOT NULL;
 
 -- One execution of a flow for one event. status: pending, running, completed, failed, cancelled, paused.
@@ -142,7 +143,8 @@ CREATE TABLE runs (
   started_at BIGINT,
   finished_at BIGINT,
   error TEXT
-);
+-- sqlite: ) WITHOUT ROWID;
+-- postgresql: );
 CREATE INDEX runs_user ON runs (user_id, id);
 CREATE INDEX runs_flow ON runs (flow_id, id);
 CREATE INDEX runs_event ON runs (event_id);
@@ -162,7 +164,8 @@ CREATE TABLE steps (
   finished_at BIGINT,
   next_at BIGINT,
   PRIMARY KEY (run_id, node_id)
-);
+-- sqlite: ) WITHOUT ROWID;
+-- postgresql: );
 
 -- A step that failed for good, until somebody replays or dismisses it.
 CREATE TABLE dead_letters (

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <sqlite3.h>
 
+#include "store/sqlite/gathering_vfs.hpp"
+
 namespace patchbay::store::sqlite {
 namespace {
 
@@ -21,10 +23,16 @@ void configure_library() {
 
 Result<std::unique_ptr<Connection>> Connection::create(const Settings& settings, Mode mode) {
   configure_library();
+  const char* vfs = nullptr;
+  if (settings.durable) {  // the VFS relies on the syncs
+    const auto gathering = gathering_vfs();
+    if (!gathering) return std::unexpected(gathering.error());
+    vfs = *gathering;
+  }
   sqlite3* handle = nullptr;
   // NOMUTEX: a connection is with one thread at a time already.
   const int code = sqlite3_open_v2(settings.path.c_str(), &handle,
-                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, vfs);
   std::unique_ptr<Connection> connection(new Connection(handle));
   if (code != SQLITE_OK) return std::unexpected(error_of(handle, code, settings.path));
   sqlite3_extended_result_codes(handle, 1);
