@@ -120,7 +120,7 @@ Response GithubSimulator::failure(const Fault& fault) {
 
 bool GithubSimulator::control(const Request& request, HttpServer::Answer& answer) {
   if (request.path == "/_sim/deliver" && request.method == "POST") {
-    deliver(request, std::move(answer));
+    deliver(request, answer);
     return true;
   }
   if (request.path != "/_sim/hooks" || request.method != "GET") return false;
@@ -151,7 +151,7 @@ struct GithubSimulator::Deliveries {
   void finish() { answer(json_response(200, {{"delivery", guid}, {"deliveries", results}})); }
 };
 
-void GithubSimulator::deliver(const Request& request, HttpServer::Answer answer) {
+void GithubSimulator::deliver(const Request& request, HttpServer::Answer& answer) {
   const auto order = json::parse(request.body);
   const github::Repository repository{order.at("owner"), order.at("repo")};
   const std::string event = order.at("event");
@@ -159,6 +159,7 @@ void GithubSimulator::deliver(const Request& request, HttpServer::Answer answer)
 
   auto gathered = std::make_shared<Deliveries>();
   gathered->guid = order.value("delivery", Uuid::make(settings_.clock->now()).to_string());
+  // From here on nothing throws: a bad order is answered by the caller.
   gathered->answer = std::move(answer);
   std::vector<HookDelivery> list;
   for (const auto& hook : hooks()) {

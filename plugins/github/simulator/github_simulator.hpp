@@ -60,7 +60,7 @@ class GithubSimulator : public Simulator {
   Response create_issue(const Request& request, const github::Repository& repository);
   Response list_issues(const Request& request, const github::Repository& repository) const;
 
-  void deliver(const Request& request, HttpServer::Answer answer);
+  void deliver(const Request& request, HttpServer::Answer& answer);
   void note_delivery(long long hook_id, long status);
 
   struct Window {

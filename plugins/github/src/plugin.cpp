@@ -12,9 +12,9 @@ using patchbay::request;
 using patchbay::result;
 using namespace patchbay::github;
 
-constexpr int kPageSize = 100;  // GitHub's largest
-constexpr int kHookPages = 10;  // 20 hooks an event are allowed, so ten pages are more than there can be
-constexpr int kIssuePages = 3;  // an attempt that was lost is among the newest 300
+constexpr std::size_t kPageSize = 100;  // GitHub's largest
+constexpr int kHookPages = 10;          // 20 hooks an event are allowed, so ten pages are more than there can be
+constexpr int kIssuePages = 3;          // an attempt that was lost is among the newest 300
 
 // GitHub says "wait" in three ways, and two of them with the status of "forbidden":
 // docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#handle-rate-limit-errors-appropriately
@@ -83,23 +83,21 @@ std::string hook_change(const call& c) {  // as hook_body(), without the name, w
 std::string hook_state(const call& c, std::string_view id) { return c.object().raw("hook", id).text(); }
 
 // The id of the hook with this callback URL in a list of hooks; empty: it is not there.
-std::string hook_in(const call& c, const std::string& list) {
-  for (std::size_t i = 0; i < c.json_count(list, ""); ++i) {
-    const auto hook = "/" + std::to_string(i);
-    if (c.look(list, hook + "/config/url") == c.callback_url()) return c.json(list, hook + "/id");
+std::string hook_in(const call& c, const std::vector<std::string_view>& hooks) {
+  for (const auto hook : hooks) {
+    if (c.look(hook, "/config/url") == c.callback_url()) return c.json(hook, "/id");
   }
   return {};
 }
 
-std::string issue_output(const call& c, const std::string& json, const std::string& at) {
-  auto output = c.object();
-  return std::move(output)
-      .raw("number", c.look(json, at + "/number"))
-      .raw("id", c.look(json, at + "/id"))
-      .add("node_id", c.json(json, at + "/node_id"))
-      .add("html_url", c.json(json, at + "/html_url"))
-      .add("title", c.json(json, at + "/title"))
-      .add("state", c.json(json, at + "/state"))
+std::string issue_output(const call& c, std::string_view issue) {
+  return c.object()
+      .raw("number", c.look(issue, "/number"))
+      .raw("id", c.look(issue, "/id"))
+      .add("node_id", c.look(issue, "/node_id"))
+      .add("html_url", c.look(issue, "/html_url"))
+      .add("title", c.look(issue, "/title"))
+      .add("state", c.look(issue, "/state"))
       .text();
 }
 
@@ -122,8 +120,9 @@ struct Github {
         http list{"GET", hooks + "?per_page=" + std::to_string(kPageSize) + "&page=" + std::to_string(page)};
         auto listed = co_await c.ask(list);
         if (!listed.ok()) co_return failed(c, listed, c.now_ms());
-        id = hook_in(c, listed.body);
-        if (!id.empty() || c.json_count(listed.body, "") < kPageSize) break;
+        const auto found = elements_of(listed.body);
+        id = hook_in(c, found);
+        if (!id.empty() || found.size() < kPageSize) break;
       }
       if (!id.empty()) {
         http change{"PATCH", hooks + "/" + id, hook_change(c), patchbay::expand | patchbay::repeat, json_content()};
@@ -144,8 +143,9 @@ struct Github {
       auto listed = co_await c.ask(list);
       if (listed.http_status == 404) co_return c.ok();
       if (!listed.ok()) co_return failed(c, listed, c.now_ms());
-      id = hook_in(c, listed.body);
-      if (c.json_count(listed.body, "") < kPageSize) break;
+      const auto found = elements_of(listed.body);
+      id = hook_in(c, found);
+      if (found.size() < kPageSize) break;
     }
     if (id.empty()) co_return c.ok();
     http remove{"DELETE", hooks + "/" + id};
@@ -158,9 +158,10 @@ struct Github {
     if (r.header("x-github-event") != c.name()) co_return c.ok();  // also the ping that follows watch()
     if (c.name() == "issues" && !wants_action(c, r)) co_return c.ok();
     if (c.name() == "push" && !wants_branch(c, r)) co_return c.ok();
-    const auto status = c.emit_body(r.header("x-github-delivery"));
-    if (status != PBAY_OK) co_return c.fail(status, "a delivery without X-GitHub-Delivery, or no JSON object");
-    co_return c.ok();
+    const auto key = r.header("x-github-delivery");
+    if (key.empty()) co_return c.fail(PBAY_E_ARG, "a delivery without X-GitHub-Delivery");
+    const auto status = c.emit_body(key);
+    co_return status == PBAY_OK ? c.ok() : c.fail(status, "the delivery is no JSON object, or too long");
   }
 
   // GitHub's POST knows no idempotency key, so the body carries a mark that readers do not see, and an attempt after
@@ -168,24 +169,25 @@ struct Github {
   operation reaction(call c) {
     if (!names_repository(c)) co_return c.fail(PBAY_E_ARG, "owner and repo are names, as in github.com/owner/repo");
     const auto issues = repository_url(c) + "/issues";
-    const auto mark = "<!-- patchbay:" + comment_safe(c.key()) + " -->";
+    const auto name = "patchbay:" + comment_safe(c.key());
+    const auto mark = "<!-- " + name + " -->";
     for (int page = 1; c.attempt() > 1 && page <= kIssuePages; ++page) {
       http list{"GET", issues + "?state=all&sort=created&direction=desc&per_page=" + std::to_string(kPageSize) +
                            "&page=" + std::to_string(page)};
       auto listed = co_await c.ask(list);
       if (!listed.ok()) co_return failed(c, listed, c.now_ms());
-      const auto count = c.json_count(listed.body, "");
-      for (std::size_t i = 0; i < count; ++i) {
-        const auto at = "/" + std::to_string(i);
-        if (c.look(listed.body, at + "/body").find(mark) == std::string_view::npos) continue;
-        co_return c.ok().output(issue_output(c, listed.body, at));
+      const auto found = elements_of(listed.body);
+      for (const auto issue : found) {
+        const bool ours = issue.find(name) != std::string_view::npos &&  // a look at the text, before it is parsed
+                          c.look(issue, "/body").find(mark) != std::string_view::npos;
+        if (ours) co_return c.ok().output(issue_output(c, issue));
       }
-      if (count < kPageSize) break;
+      if (found.size() < kPageSize) break;
     }
     http create{"POST", issues, issue_body(c, mark), 0, json_content()};
     auto made = co_await c.ask(create);
     if (!made.ok()) co_return failed(c, made, c.now_ms());
-    co_return c.ok().output(issue_output(c, made.body, ""));
+    co_return c.ok().output(issue_output(c, made.body));
   }
 
  private:

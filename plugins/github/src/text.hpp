@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace patchbay::github {
 
@@ -43,6 +44,30 @@ inline std::string comment_safe(std::string_view text) {
     out += {'_', kHex[byte >> 4], kHex[byte & 15]};
   }
   return out;
+}
+
+// The elements of an array, as they stand in its text; valid JSON, in which white space may stand between them. The
+// host parses what it is asked about anew, so a long list is asked about element by element.
+inline std::vector<std::string_view> elements_of(std::string_view array) {
+  std::vector<std::string_view> elements;
+  int depth = 0;
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < array.size(); ++i) {
+    const char c = array[i];
+    if (c == '"') {
+      while (++i < array.size() && array[i] != '"') i += array[i] == '\\' ? 1 : 0;
+    } else if (c == '{' || c == '[') {
+      if (++depth == 1) begin = i + 1;
+    } else if ((c == '}' || c == ']') && --depth > 0) {
+      continue;
+    } else if (depth == 0 || (depth == 1 && c == ',')) {
+      const auto element = array.substr(begin, i - begin);
+      if (element.find_first_not_of(" \t\r\n") != std::string_view::npos) elements.push_back(element);
+      begin = i + 1;
+      if (depth == 0) break;
+    }
+  }
+  return elements;
 }
 
 }  // namespace patchbay::github
