@@ -38,12 +38,12 @@ struct DeliveryRecord {
 };
 
 struct EventRecord {
-  EventId id;
-  std::string key;
-  bool is_body = false;  // data is the delivery's body: not stored twice
-  std::string data;      // JSON, unless is_body
-  Timestamp occurred;
-  RunId run;  // the run that it starts, made in the same transaction
+  EventId id = {};
+  std::string key = {};
+  bool is_body = false;   // data is the delivery's body: not stored twice
+  std::string data = {};  // JSON, unless is_body
+  Timestamp occurred = {};
+  RunId run = {};  // the run that it starts, made in the same transaction
   // Set by the commit: the key was known, nothing was stored and no run made.
   bool duplicate = false;
 };
@@ -87,11 +87,11 @@ class Journal : public store::GroupCommit::Applier {
 // Reading, for the API, `why` and the restart. Any thread.
 struct DeliveryFilter {
   UserId user;  // every query is scoped to its owner
-  std::optional<WatchId> watch;
-  std::optional<FlowId> flow;
-  std::optional<std::string> status;
+  std::optional<WatchId> watch = {};
+  std::optional<FlowId> flow = {};
+  std::optional<std::string> status = {};
   int limit = 50;
-  std::optional<DeliveryId> before;  // cursor: newest first
+  std::optional<DeliveryId> before = {};  // cursor: newest first
 };
 struct DeliverySummary {
   DeliveryId id;

@@ -1,0 +1,570 @@
+// What the journal promises, on every database.
+#include "journal/journal.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include <fmt/format.h>
+
+#include "contract/places.hpp"
+#include "core/loop.hpp"
+#include "store/migrations.hpp"
+
+namespace patchbay::journal {
+namespace {
+
+using store::GroupCommit;
+using store::Row;
+using store::Transaction;
+using testing::ElementsAre;
+using testing::SizeIs;
+
+constexpr std::chrono::seconds kLongEnough{20};
+
+// Holds the commit thread up, so that what is appended meanwhile comes into one batch.
+class Gate final : public GroupCommit::Applier {
+ public:
+  struct Item final : GroupCommit::Item {
+    std::size_t bytes() const override { return 0; }
+    void finished(Result<>) override {}
+  };
+  Result<> apply(Transaction&, std::span<GroupCommit::Item* const>) override {
+    std::unique_lock lock(mutex_);
+    entered_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return open_; });
+    return {};
+  }
+  void close(GroupCommit& queue, std::size_t place) {
+    std::unique_ptr<GroupCommit::Item> item = std::make_unique<Item>();
+    {
+      const std::lock_guard lock(mutex_);
+      open_ = entered_ = false;
+    }
+    ASSERT_TRUE(queue.submit(place, item));
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return entered_; });
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;  // guards both
+  std::condition_variable changed_;
+  bool open_ = true;
+  bool entered_ = false;
+};
+
+struct Fixture {
+  explicit Fixture(std::unique_ptr<store::Database> opened, GroupCommit::Limits limits = {})
+      : database(std::move(opened)) {
+    EXPECT_TRUE(store::migrate_to_latest(*database));
+    commit =
+        std::make_unique<GroupCommit>(*database, loop, std::vector<GroupCommit::Applier*>{&journal, &gate}, limits);
+    journal.attach(*commit, 0);
+  }
+  ~Fixture() { gate.open(); }
+
+  void add_watch(WatchId watch, std::string_view status = "active") {
+    const auto done = database->run_script(fmt::format(
+        "INSERT INTO users VALUES ('{0}', '{0}@b', 'x', 'user', 1) ON CONFLICT (id) DO NOTHING; "
+        "INSERT INTO flows VALUES ('{1}', '{0}', 'f', 'active', 1, '{{}}', 1, 1) ON CONFLICT (id) DO NOTHING; "
+        "INSERT INTO watches (id, flow_id, user_id, flow_version, node_id, provider, trigger_name, params, token, "
+        "secret, state, state_version, status, next_at, error, created_at) "
+        "VALUES ('{2}', '{1}', '{0}', 1, 'n', 'github', 'issues', '{{}}', '{2}', '', 'old', 1, '{3}', 5, 'tired', 1)",
+        user.to_string(), flow.to_string(), watch.to_string(), status));
+    ASSERT_TRUE(done) << done.error().message;
+  }
+
+  Ingest ingest(std::vector<std::string> keys, std::string_view body = "{}") {
+    Ingest made;
+    made.watch = watch;
+    made.flow = flow;
+    made.flow_version = 3;
+    made.user = user;
+    made.now = now;
+    auto& delivery = made.delivery.emplace();
+    delivery.id = DeliveryId::make(now);
+    delivery.watch = watch;
+    delivery.flow = flow;
+    delivery.user = user;
+    delivery.received = now;
+    delivery.method = "POST";
+    delivery.query = "a=b";
+    delivery.headers_json = R"({"x":"y"})";
+    auto text = std::make_shared<const std::string>(body);
+    delivery.body = *text;
+    delivery.owner = std::move(text);
+    delivery.http_status = 204;
+    for (auto& key : keys) made.events.push_back(event(std::move(key)));
+    return made;
+  }
+
+  EventRecord event(std::string key) const {
+    EventRecord made;
+    made.id = EventId::make(now);
+    made.run = RunId::make(now);
+    made.key = std::move(key);
+    made.is_body = true;
+    made.occurred = now;
+    return made;
+  }
+
+  // Results arrive in `results`, in the order of the commits.
+  void append(Ingest made) {
+    auto queued = journal.append(made, [this](Result<Ingest> result) { results.push_back(std::move(result)); });
+    ASSERT_TRUE(queued) << queued.error().message;
+  }
+  void wait_for(std::size_t count) {
+    ASSERT_TRUE(loop.run_until([&] { return results.size() >= count; }, kLongEnough));
+  }
+  Result<Ingest> commit_one(Ingest made) {
+    append(std::move(made));
+    if (!loop.run_until([&] { return !results.empty(); }, kLongEnough)) return fail(Errc::timeout, "no commit");
+    auto result = std::move(results.back());
+    results.clear();
+    return result;
+  }
+  // All of them in one batch of the commit thread.
+  void commit_together(std::vector<Ingest> all) {
+    gate.close(*commit, 1);
+    const auto count = all.size();
+    for (auto& one : all) append(std::move(one));
+    gate.open();
+    wait_for(count);
+  }
+
+  std::vector<std::string> column(std::string_view sql) {
+    std::vector<std::string> list;
+    const auto read = database->read([&](Transaction& transaction) -> Result<> {
+      auto rows = transaction.execute(sql, {}, [&](const Row& row) { list.emplace_back(row.text(0)); });
+      if (!rows) return std::unexpected(rows.error());
+      return {};
+    });
+    EXPECT_TRUE(read) << read.error().message;
+    return list;
+  }
+  std::int64_t count(std::string_view table) {
+    return std::stoll(column(fmt::format("SELECT COUNT(*) FROM {}", table)).at(0));
+  }
+
+  const Timestamp now{std::chrono::seconds{1'700'000'000}};
+  const UserId user = UserId::make(now);
+  const FlowId flow = FlowId::make(now);
+  const WatchId watch = WatchId::make(now);
+  std::unique_ptr<store::Database> database;
+  Loop loop;
+  Journal journal;
+  Gate gate;
+  std::vector<Result<Ingest>> results;
+  std::unique_ptr<GroupCommit> commit;
+};
+
+class JournalContract : public testing::TestWithParam<test::Adapter> {
+ protected:
+  void SetUp() override { start({}); }
+  void start(GroupCommit::Limits limits) {
+    fixture_.reset();
+    place_ = GetParam().make();
+    fixture_ = std::make_unique<Fixture>(place_->open(), limits);
+    fixture_->add_watch(fixture_->watch);
+  }
+
+  std::unique_ptr<test::Place> place_;
+  std::unique_ptr<Fixture> fixture_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Databases, JournalContract, testing::ValuesIn(test::adapters()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST_P(JournalContract, HasCommittedBeforeItCallsBack) {
+  auto& f = *fixture_;
+  auto made = f.ingest({"push-1"}, R"({"n":1})");
+  bool called = false;
+  ASSERT_TRUE(f.journal.append(made, [&](Result<Ingest> result) {
+    called = true;
+    ASSERT_TRUE(result);
+    EXPECT_FALSE(result->events[0].duplicate);
+    auto other = place_->open();  // sees what is committed only
+    auto found = find_delivery(*other, f.user, result->delivery->id);
+    ASSERT_TRUE(found) << found.error().message;
+    EXPECT_EQ(found->body, R"({"n":1})");
+  }));
+  EXPECT_FALSE(called) << "never from inside append";
+  ASSERT_TRUE(f.loop.run_until([&] { return called; }, kLongEnough));
+}
+
+TEST_P(JournalContract, StoresDeliveryEventAndRun) {
+  auto& f = *fixture_;
+  auto made = f.ingest({"push-1", "push-2"}, std::string("\0bin\xff", 5));
+  made.events[1].is_body = false;
+  made.events[1].data = R"({"a":1})";
+  const auto done = f.commit_one(std::move(made));
+  ASSERT_TRUE(done);
+  const auto found = find_delivery(*f.database, f.user, done->delivery->id);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->watch, f.watch);
+  EXPECT_EQ(found->flow, f.flow);
+  EXPECT_EQ(found->received, f.now);
+  EXPECT_EQ(found->method, "POST");
+  EXPECT_EQ(found->query, "a=b");
+  EXPECT_EQ(found->headers_json, R"({"x":"y"})");
+  EXPECT_EQ(found->body, std::string("\0bin\xff", 5));
+  EXPECT_EQ(found->body_bytes, 5);
+  EXPECT_EQ(found->status, "processed");
+  EXPECT_EQ(found->attempt, 1);
+  EXPECT_EQ(found->http_status, 204);
+  EXPECT_EQ(found->events, 2);
+  ASSERT_THAT(found->event_list, SizeIs(2));
+  EXPECT_EQ(found->event_list[0].id, done->events[0].id);
+  EXPECT_EQ(found->event_list[0].key, "push-1");
+  EXPECT_EQ(found->event_list[0].run, done->events[0].run);
+  EXPECT_THAT(f.column("SELECT COALESCE(data, 'the body') FROM events ORDER BY id"),
+              ElementsAre("the body", R"({"a":1})"));
+  EXPECT_THAT(f.column("SELECT status || flow_version FROM runs"), ElementsAre("pending3", "pending3"));
+  EXPECT_EQ(f.column("SELECT id FROM runs ORDER BY id")[1], done->events[1].run.to_string());
+}
+
+TEST_P(JournalContract, DropsAnEventThatIsKnown) {
+  auto& f = *fixture_;
+  ASSERT_TRUE(f.commit_one(f.ingest({"push-1"})));
+  const auto second = f.commit_one(f.ingest({"push-1", "push-2"}));
+  ASSERT_TRUE(second);
+  EXPECT_TRUE(second->events[0].duplicate);
+  EXPECT_FALSE(second->events[1].duplicate);
+  EXPECT_EQ(f.count("events"), 2);
+  EXPECT_EQ(f.count("runs"), 2);
+  EXPECT_EQ(find_delivery(*f.database, f.user, second->delivery->id)->events, 1);
+}
+
+TEST_P(JournalContract, KeepsARedeliveryWithoutEvents) {
+  auto& f = *fixture_;
+  ASSERT_TRUE(f.commit_one(f.ingest({"push-1"})));
+  const auto again = f.commit_one(f.ingest({"push-1"}));
+  ASSERT_TRUE(again);
+  const auto found = find_delivery(*f.database, f.user, again->delivery->id);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->events, 0);
+  EXPECT_EQ(found->status, "processed");
+  EXPECT_TRUE(found->event_list.empty());
+}
+
+TEST_P(JournalContract, DropsAnEventThatIsTwiceInOneBatch) {
+  auto& f = *fixture_;
+  f.commit_together({f.ingest({"push-1", "push-1"}), f.ingest({"push-1"}), f.ingest({"push-2"})});
+  std::vector<bool> duplicates;
+  for (const auto& result : f.results) {
+    ASSERT_TRUE(result);
+    for (const auto& event : result->events) duplicates.push_back(event.duplicate);
+  }
+  EXPECT_THAT(duplicates, ElementsAre(false, true, true, false));
+  EXPECT_EQ(f.count("events"), 2);
+  EXPECT_EQ(f.count("runs"), 2);
+  EXPECT_EQ(f.count("deliveries"), 3);
+}
+
+TEST_P(JournalContract, TellsTheSameKeyOfTwoWatchesApart) {
+  auto& f = *fixture_;
+  const auto other = WatchId::make(f.now);
+  f.add_watch(other);
+  auto second = f.ingest({"push-1"});
+  second.watch = second.delivery->watch = other;
+  f.commit_together({f.ingest({"push-1"}), std::move(second)});
+  for (const auto& result : f.results) EXPECT_FALSE(result->events[0].duplicate);
+  EXPECT_EQ(f.count("events"), 2);
+}
+
+TEST_P(JournalContract, MovesTheWatchWithItsEvents) {
+  auto& f = *fixture_;
+  auto made = f.ingest({"page-1"});
+  made.delivery.reset();  // a poll
+  made.events[0].is_body = false;
+  made.events[0].data = "1";
+  made.state = R"({"cursor":1})";
+  made.state_version = 2;
+  ASSERT_TRUE(f.commit_one(std::move(made)));
+  EXPECT_THAT(f.column("SELECT state || state_version || ' ' || next_at || COALESCE(error, '') FROM watches"),
+              ElementsAre(R"({"cursor":1}2 5)"));
+  EXPECT_THAT(f.column("SELECT event_key FROM events WHERE delivery_id IS NULL"), ElementsAre("page-1"));
+}
+
+TEST_P(JournalContract, KeepsTheLastStateAndTimeOfABatch) {
+  auto& f = *fixture_;
+  std::vector<Ingest> all;
+  for (int i = 0; i < 3; ++i) all.push_back(f.ingest({}));
+  all[0].state = "first";
+  all[0].next_at = from_micros(70);
+  all[1].state = "second";
+  all[1].state_version = 4;
+  all[2].next_at = from_micros(80);
+  f.commit_together(std::move(all));
+  EXPECT_THAT(f.column("SELECT state || state_version || ' ' || next_at FROM watches"), ElementsAre("second4 80"));
+}
+
+TEST_P(JournalContract, TakesNothingForAStoppedWatch) {
+  auto& f = *fixture_;
+  const auto stopped = WatchId::make(f.now);
+  f.add_watch(stopped, "stopped");
+  std::vector<Ingest> all;
+  all.push_back(f.ingest({"a"}));
+  for (const auto watch : {stopped, WatchId::make(f.now)}) {  // stopped; gone
+    auto& one = all.emplace_back(f.ingest({"b"}));
+    one.watch = watch;
+    one.state = "new";
+  }
+  all.push_back(f.ingest({"c"}));
+  f.commit_together(std::move(all));
+  ASSERT_THAT(f.results, SizeIs(4));
+  EXPECT_TRUE(f.results[0]);
+  EXPECT_EQ(f.results[1].error().code, Errc::not_found);
+  EXPECT_EQ(f.results[2].error().code, Errc::not_found);
+  EXPECT_TRUE(f.results[3]);
+  EXPECT_EQ(f.count("deliveries"), 2);
+  EXPECT_EQ(f.count("runs"), 2);
+  EXPECT_THAT(f.column("SELECT DISTINCT state FROM watches"), ElementsAre("old"));
+}
+
+TEST_P(JournalContract, LetsOneBadIngestFailAlone) {
+  auto& f = *fixture_;
+  const auto known = f.commit_one(f.ingest({"first"}));
+  ASSERT_TRUE(known);
+  std::vector<Ingest> all;
+  for (int i = 0; i < 9; ++i) all.push_back(f.ingest({fmt::format("push-{}", i)}));
+  all[4].delivery->id = known->delivery->id;  // breaks the primary key
+  all[4].state = "poison";
+  f.commit_together(std::move(all));
+  int failed = 0;
+  for (const auto& result : f.results) {
+    if (result) continue;
+    ++failed;
+    EXPECT_EQ(result.error().code, Errc::conflict);
+  }
+  EXPECT_EQ(failed, 1);
+  EXPECT_EQ(f.count("deliveries"), 9);
+  EXPECT_EQ(f.count("events"), 9) << "an ingest is stored whole or not at all";
+  EXPECT_EQ(f.count("events WHERE event_key = 'push-4'"), 0);
+  EXPECT_THAT(f.column("SELECT state FROM watches"), ElementsAre("old"));
+}
+
+TEST_P(JournalContract, GivesTheIngestBackWhenTheQueueIsFull) {
+  start({.items = 2, .bytes = 1 << 20, .batch = 10});
+  auto& f = *fixture_;
+  f.gate.close(*f.commit, 1);
+  f.append(f.ingest({"a"}));
+  auto second = f.ingest({"b"}, "the body");
+  const auto id = second.delivery->id;
+  bool called = false;
+  const auto queued = f.journal.append(second, [&](Result<Ingest>) { called = true; });
+  ASSERT_FALSE(queued);
+  EXPECT_EQ(queued.error().code, Errc::exhausted);
+  EXPECT_EQ(second.delivery->id, id);
+  EXPECT_EQ(second.delivery->body, "the body");
+  ASSERT_THAT(second.events, SizeIs(1));
+  EXPECT_EQ(second.events[0].key, "b");
+  f.gate.open();
+  f.wait_for(1);
+  EXPECT_FALSE(called);
+  EXPECT_EQ(f.count("deliveries"), 1);
+}
+
+TEST_P(JournalContract, RefusesAnEventThatPointsToNoBody) {
+  auto& f = *fixture_;
+  auto made = f.ingest({"a"});
+  made.delivery.reset();
+  EXPECT_EQ(f.journal.append(made, [](Result<Ingest>) {}).error().code, Errc::invalid);
+}
+
+TEST_P(JournalContract, FinishesADeliveryThatWasStoredRaw) {
+  auto& f = *fixture_;
+  auto raw = f.ingest({}, "slow");
+  raw.delivery->status = DeliveryStatus::processing;
+  raw.delivery->next = f.now + std::chrono::seconds{30};
+  raw.delivery->http_status = 0;
+  const auto record = *raw.delivery;
+  auto finished = f.ingest({"push-1"});
+  finished.delivery.reset();
+  finished.finished_delivery = record;
+  finished.finished_delivery->status = DeliveryStatus::processed;
+  finished.finished_delivery->next.reset();
+  finished.finished_delivery->http_status = 204;
+  finished.finished_delivery->attempt = 2;
+  f.commit_together({std::move(raw), std::move(finished)});  // also when both come into one batch
+  for (const auto& result : f.results) ASSERT_TRUE(result);
+  const auto found = find_delivery(*f.database, f.user, record.id);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->status, "processed");
+  EXPECT_EQ(found->attempt, 2);
+  EXPECT_EQ(found->http_status, 204);
+  EXPECT_EQ(found->events, 1);
+  EXPECT_EQ(found->body, "slow");
+  ASSERT_THAT(found->event_list, SizeIs(1));
+  EXPECT_TRUE(claim_open_deliveries(*f.database, f.now + std::chrono::hours{1}, Duration{1}, 10)->empty());
+}
+
+TEST_P(JournalContract, ClaimsWhatIsDueOldestFirst) {
+  auto& f = *fixture_;
+  std::vector<Ingest> all;
+  const std::vector<std::pair<DeliveryStatus, std::optional<Timestamp>>> kinds{
+      {DeliveryStatus::retry_ready, f.now},
+      {DeliveryStatus::pending, std::nullopt},
+      {DeliveryStatus::processing, f.now - Duration{1}},
+      {DeliveryStatus::processing, f.now + Duration{1}},
+      {DeliveryStatus::retry_ready, f.now + Duration{1}},
+      {DeliveryStatus::processed, std::nullopt},
+      {DeliveryStatus::dead, std::nullopt}};
+  std::vector<DeliveryId> ids;
+  for (const auto& [status, next] : kinds) {
+    auto& made = all.emplace_back(f.ingest({}, fmt::format("body {}", ids.size())));
+    made.delivery->status = status;
+    made.delivery->next = next;
+    made.delivery->error = "busy";
+    ids.push_back(made.delivery->id);
+  }
+  f.commit_together(std::move(all));
+
+  const auto lease = std::chrono::seconds{30};
+  const auto first = claim_open_deliveries(*f.database, f.now, lease, 2);
+  ASSERT_TRUE(first) << first.error().message;
+  ASSERT_THAT(*first, SizeIs(2));
+  EXPECT_EQ((*first)[0].record.id, ids[0]);
+  EXPECT_EQ((*first)[1].record.id, ids[1]);
+  const auto& record = (*first)[1].record;
+  EXPECT_EQ(record.body, "body 1");
+  EXPECT_EQ(record.attempt, 2);
+  EXPECT_EQ(record.status, DeliveryStatus::processing);
+  EXPECT_EQ(record.next, f.now + lease);
+  EXPECT_EQ(record.watch, f.watch);
+  EXPECT_EQ(record.flow, f.flow);
+  EXPECT_EQ(record.user, f.user);
+  EXPECT_EQ(record.received, f.now);
+  EXPECT_EQ(record.method, "POST");
+  EXPECT_EQ(record.query, "a=b");
+  EXPECT_EQ(record.headers_json, R"({"x":"y"})");
+  EXPECT_EQ(record.error, "busy");
+
+  const auto second = claim_open_deliveries(*f.database, f.now, lease, 10);
+  ASSERT_THAT(*second, SizeIs(1));
+  EXPECT_EQ((*second)[0].record.id, ids[2]);
+  EXPECT_TRUE(claim_open_deliveries(*f.database, f.now, lease, 10)->empty());
+  EXPECT_THAT(*claim_open_deliveries(*f.database, f.now + lease, lease, 10), SizeIs(5)) << "the leases have ended";
+}
+
+TEST_P(JournalContract, ListsDeliveriesNewestFirst) {
+  auto& f = *fixture_;
+  std::vector<Ingest> all;
+  for (int i = 0; i < 5; ++i) all.push_back(f.ingest({fmt::format("k{}", i)}));
+  all[3].delivery->status = DeliveryStatus::dead;
+  all[3].delivery->error = "broken";
+  std::vector<DeliveryId> ids;
+  for (const auto& one : all) ids.push_back(one.delivery->id);
+  f.commit_together(std::move(all));
+  const auto listed = [&](DeliveryFilter filter) {
+    std::vector<DeliveryId> found;
+    const auto list = list_deliveries(*f.database, filter);
+    EXPECT_TRUE(list) << list.error().message;
+    for (const auto& one : list.value_or(std::vector<DeliverySummary>{})) found.push_back(one.id);
+    return found;
+  };
+  EXPECT_THAT(listed({.user = f.user, .limit = 2}), ElementsAre(ids[4], ids[3]));
+  EXPECT_THAT(listed({.user = f.user, .limit = 2, .before = ids[3]}), ElementsAre(ids[2], ids[1]));
+  EXPECT_THAT(listed({.user = f.user, .status = "dead"}), ElementsAre(ids[3]));
+  EXPECT_THAT(listed({.user = f.user, .watch = f.watch, .flow = f.flow}), SizeIs(5));
+  EXPECT_THAT(listed({.user = f.user, .watch = WatchId::make(f.now)}), SizeIs(0));
+  EXPECT_THAT(listed({.user = f.user, .flow = FlowId::make(f.now)}), SizeIs(0));
+  EXPECT_THAT(listed({.user = UserId::make(f.now)}), SizeIs(0)) << "somebody else's";
+  const auto dead = list_deliveries(*f.database, {.user = f.user, .status = "dead"});
+  EXPECT_EQ(dead->at(0).error, "broken");
+  EXPECT_EQ(dead->at(0).body_bytes, 2);
+  EXPECT_EQ(dead->at(0).http_status, 204);
+}
+
+TEST_P(JournalContract, ShowsADeliveryToItsOwnerOnly) {
+  auto& f = *fixture_;
+  const auto done = f.commit_one(f.ingest({"a"}));
+  ASSERT_TRUE(done);
+  EXPECT_TRUE(find_delivery(*f.database, f.user, done->delivery->id));
+  EXPECT_EQ(find_delivery(*f.database, UserId::make(f.now), done->delivery->id).error().code, Errc::not_found);
+  EXPECT_EQ(find_delivery(*f.database, f.user, DeliveryId::make(f.now)).error().code, Errc::not_found);
+}
+
+// The child appends until it has seen some commits, tells the parent of each by a pipe, and kills itself with others
+// still on their way.
+[[noreturn]] void append_and_die(const test::Place& place, int pipe, UserId user, FlowId flow, WatchId watch) {
+  auto database = place.open();
+  Loop loop;
+  Journal journal;
+  GroupCommit commit(*database, loop, {&journal}, {});
+  journal.attach(commit, 0);
+  int committed = 0;
+  for (int i = 0; i < 400; ++i) {
+    Ingest made;
+    made.watch = watch;
+    made.flow = flow;
+    made.user = user;
+    made.now = system_clock().now();
+    auto& delivery = made.delivery.emplace();
+    delivery.id = DeliveryId::make(made.now);
+    auto body = std::make_shared<const std::string>(12'000, 'b');
+    delivery.body = *body;
+    delivery.owner = std::move(body);
+    delivery.method = "POST";
+    made.events.push_back(
+        {.id = EventId::make(made.now), .key = fmt::format("k{}", i), .is_body = true, .run = RunId::make(made.now)});
+    if (!journal.append(made, [&](Result<Ingest> result) {
+          if (!result) _exit(3);
+          const auto id = result->delivery->id.to_string();
+          if (::write(pipe, id.data(), id.size()) != static_cast<ssize_t>(id.size())) _exit(4);
+          if (++committed == 120) ::kill(::getpid(), SIGKILL);
+        })) {
+      _exit(5);
+    }
+    (void)loop.run_ready();
+  }
+  loop.run_until([] { return false; }, kLongEnough);
+  _exit(6);
+}
+
+TEST_P(JournalContract, LosesNothingThatWasAcknowledgedWhenItIsKilled) {
+  auto& f = *fixture_;
+  const auto [user, flow, watch] = std::tuple(f.user, f.flow, f.watch);
+  fixture_.reset();  // no thread and no open database in the child
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) append_and_die(*place_, ends[1], user, flow, watch);
+  ::close(ends[1]);
+  std::string acknowledged;
+  std::array<char, 4096> buffer{};
+  for (ssize_t got = 0; (got = ::read(ends[0], buffer.data(), buffer.size())) > 0;) {
+    acknowledged.append(buffer.data(), static_cast<std::size_t>(got));
+  }
+  ::close(ends[0]);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << "status " << status;
+  ASSERT_EQ(acknowledged.size(), 120U * 36);
+
+  Fixture after(place_->open());
+  for (std::size_t at = 0; at < acknowledged.size(); at += 36) {
+    const auto id = DeliveryId::parse(acknowledged.substr(at, 36));
+    ASSERT_TRUE(id);
+    const auto found = find_delivery(*after.database, user, *id);
+    ASSERT_TRUE(found) << found.error().message;
+    EXPECT_EQ(found->body.size(), 12'000U);
+    ASSERT_THAT(found->event_list, SizeIs(1));
+    EXPECT_TRUE(found->event_list[0].run);
+  }
+  EXPECT_EQ(after.count("events"), after.count("deliveries"));
+  EXPECT_EQ(after.count("runs"), after.count("deliveries"));
+}
+
+}  // namespace
+}  // namespace patchbay::journal
