@@ -30,3 +30,6 @@ target_compile_definitions(patchbay_dll INTERFACE BOOST_DLL_USE_STD_FS)
 add_library(patchbay_pistache INTERFACE)
 target_link_libraries(patchbay_pistache INTERFACE PkgConfig::PISTACHE)
 target_compile_definitions(patchbay_pistache INTERFACE PISTACHE_USE_SSL)
+
+# Without it valijson ends the process where a schema is wrong.
+add_compile_definitions(VALIJSON_USE_EXCEPTIONS=1)
