@@ -13,8 +13,8 @@ namespace patchbay::flow {
 
 // What an expression sees: one output a node, by the node's place in the flow; absent where it has not run.
 struct Scope {
-  std::span<const std::string> names;     // node ids
-  std::span<const JsonView> outputs;      // same length
+  std::span<const std::string> names;  // node ids
+  std::span<const JsonView> outputs;   // same length
 };
 
 // Where an expression is wrong.
@@ -44,6 +44,8 @@ class Expression {
   // Appends the value as text for the middle of a string: a string without quotes, anything else as JSON, undefined as
   // nothing.
   [[nodiscard]] Result<> append_text(const Scope& scope, std::string& out) const;
+  // The same, escaped as it must be between the quotes of a JSON string.
+  [[nodiscard]] Result<> append_string_content(const Scope& scope, std::string& out) const;
 
  private:
   struct Impl;

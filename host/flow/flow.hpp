@@ -64,7 +64,7 @@ struct FlowLimits {
 // parts always; parts with expressions as far as their type is known), edges to unknown nodes or ports, cycles (with
 // the path), unreachable nodes, expressions, names that an expression reads but that do not run before it.
 [[nodiscard]] std::expected<std::shared_ptr<const Flow>, std::vector<Problem>> compile(std::string_view json,
-                                                                                     const Catalogue& catalogue,
-                                                                                     const FlowLimits& limits = {});
+                                                                                       const Catalogue& catalogue,
+                                                                                       const FlowLimits& limits = {});
 
 }  // namespace patchbay::flow
