@@ -161,7 +161,8 @@ struct Github {
     const auto key = r.header("x-github-delivery");
     if (key.empty()) co_return c.fail(PBAY_E_ARG, "a delivery without X-GitHub-Delivery");
     const auto status = c.emit_body(key);
-    co_return status == PBAY_OK ? c.ok() : c.fail(status, "the delivery is no JSON object, or too long");
+    if (status != PBAY_OK) co_return c.fail(status, "the delivery is no JSON object, or too long");
+    co_return c.ok();
   }
 
   // GitHub's POST knows no idempotency key, so the body carries a mark that readers do not see, and an attempt after

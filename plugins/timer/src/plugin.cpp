@@ -51,7 +51,10 @@ std::int64_t until(const call& c, std::int64_t ms) {
 }
 
 struct Timer {
-  operation poll(call c) { co_return c.name() == "at" ? at(c) : every(c); }
+  operation poll(call c) {
+    if (c.name() == "at") co_return at(c);
+    co_return every(c);
+  }
 
  private:
   // State: {"next": ms, "interval": ms, "start": "…"}; the last two to see whether the parameters have changed since.
