@@ -1,5 +1,6 @@
 #include "store/sqlite/gathering_vfs.hpp"
 
+#include <cerrno>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -18,7 +19,9 @@ constexpr std::int64_t kGatheredBytes = 64 << 10;
 struct GatheringFile {
   sqlite3_file head;  // first: SQLite sees this
   sqlite3_file* base;
-  char* gathered;  // kGatheredBytes, from the first write on
+  GatheringFile* log;       // of a database file: its log, while that is open
+  GatheringFile* database;  // of a log
+  char* gathered;           // kGatheredBytes, from the first write on
   std::int64_t start;
   std::int64_t size;
 };
@@ -26,14 +29,26 @@ struct GatheringFile {
 GatheringFile& self(sqlite3_file* file) { return *reinterpret_cast<GatheringFile*>(file); }
 const sqlite3_io_methods& base_of(sqlite3_file* file) { return *self(file).base->pMethods; }
 
+// The base takes ENOSPC alone for a full disk, and only where it writes; a quota, a limit or a late allocation is one
+// too.
+int named(int code) {
+  const bool full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
+  return (code & 0xff) == SQLITE_IOERR && full ? SQLITE_FULL : code;
+}
+
+int base_write(GatheringFile& file, const void* from, int size, std::int64_t offset) {
+  errno = 0;
+  return named(file.base->pMethods->xWrite(file.base, from, size, offset));
+}
+
 int flush(GatheringFile& file) {
   if (file.size == 0) return SQLITE_OK;
-  const auto size = static_cast<int>(std::exchange(file.size, 0));
-  return file.base->pMethods->xWrite(file.base, file.gathered, size, file.start);
+  return base_write(file, file.gathered, static_cast<int>(std::exchange(file.size, 0)), file.start);
 }
 
 int close(sqlite3_file* handle) {
   auto& file = self(handle);
+  if (file.database != nullptr) file.database->log = nullptr;
   const int flushed = flush(file);
   delete[] file.gathered;
   const int closed = file.base->pMethods->xClose(file.base);
@@ -54,7 +69,7 @@ int write(sqlite3_file* handle, const void* from, int size, sqlite3_int64 offset
   const bool follows = file.size > 0 && offset == file.start + file.size && file.size + size <= kGatheredBytes;
   if (!follows) {
     if (const int code = flush(file); code != SQLITE_OK) return code;
-    if (size > kGatheredBytes) return file.base->pMethods->xWrite(file.base, from, size, offset);
+    if (size > kGatheredBytes) return base_write(file, from, size, offset);
     if (file.gathered == nullptr) file.gathered = new (std::nothrow) char[kGatheredBytes];
     if (file.gathered == nullptr) return SQLITE_IOERR_NOMEM;
     file.start = offset;
@@ -71,7 +86,8 @@ int truncate(sqlite3_file* file, sqlite3_int64 size) {
 
 int sync(sqlite3_file* file, int flags) {
   if (const int code = flush(self(file)); code != SQLITE_OK) return code;
-  return base_of(file).xSync(self(file).base, flags);
+  errno = 0;
+  return named(base_of(file).xSync(self(file).base, flags));
 }
 
 int file_size(sqlite3_file* file, sqlite3_int64* size) {
@@ -91,8 +107,8 @@ int check_reserved_lock(sqlite3_file* file, int* held) {
   return base_of(file).xCheckReservedLock(self(file).base, held);
 }
 
+// No flush: SQLite passes hints by it and does not look at the answer, so an error would be lost.
 int file_control(sqlite3_file* file, int operation, void* argument) {
-  if (const int code = flush(self(file)); code != SQLITE_OK) return code;
   return base_of(file).xFileControl(self(file).base, operation, argument);
 }
 
@@ -103,7 +119,15 @@ int shm_map(sqlite3_file* file, int page, int size, int extend, void volatile** 
   return base_of(file).xShmMap(self(file).base, page, size, extend, at);
 }
 int shm_lock(sqlite3_file* file, int offset, int count, int flags) {
-  return base_of(file).xShmLock(self(file).base, offset, count, flags);
+  int flushed = SQLITE_OK;
+  if ((flags & SQLITE_SHM_UNLOCK) != 0 && (flags & SQLITE_SHM_EXCLUSIVE) != 0) {
+    // A transaction that was given up may have left pages of the log here. Behind this lock another process writes its
+    // own to the same place.
+    if (self(file).log != nullptr) flushed = flush(*self(file).log);
+    if (const int code = flush(self(file)); code != SQLITE_OK) flushed = code;
+  }
+  const int done = base_of(file).xShmLock(self(file).base, offset, count, flags);
+  return flushed != SQLITE_OK ? flushed : done;
 }
 void shm_barrier(sqlite3_file* file) { base_of(file).xShmBarrier(self(file).base); }
 int shm_unmap(sqlite3_file* file, int remove) { return base_of(file).xShmUnmap(self(file).base, remove); }
@@ -133,11 +157,18 @@ sqlite3_vfs* base_vfs(sqlite3_vfs* vfs) { return static_cast<sqlite3_vfs*>(vfs->
 
 int open(sqlite3_vfs* vfs, sqlite3_filename name, sqlite3_file* handle, int flags, int* granted) {
   auto* base = base_vfs(vfs);
+  const bool is_log = (flags & SQLITE_OPEN_WAL) != 0;
+  // Journals and temporary files are the base's alone.
+  if (!is_log && (flags & SQLITE_OPEN_MAIN_DB) == 0) return base->xOpen(base, name, handle, flags, granted);
   auto& file = *new (handle) GatheringFile{};
   file.base = reinterpret_cast<sqlite3_file*>(&file + 1);
   const int code = base->xOpen(base, name, file.base, flags, granted);
-  // SQLite calls xClose, also after an error, when there are methods.
-  if (file.base->pMethods != nullptr) file.head.pMethods = &kMethods;
+  if (file.base->pMethods == nullptr) return code;
+  file.head.pMethods = &kMethods;  // SQLite calls xClose, also after an error, when there are methods
+  if (is_log) {
+    file.database = &self(sqlite3_database_file_object(name));
+    file.database->log = &file;
+  }
   return code;
 }
 

@@ -1,6 +1,5 @@
 #include "store/sqlite/statement.hpp"
 
-#include <cerrno>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -47,20 +46,13 @@ struct Binder {
   }
 };
 
-bool is_disk_full(sqlite3* handle, int code) {
-  if ((code & 0xff) == SQLITE_FULL) return true;
-  if ((code & 0xff) != SQLITE_IOERR) return false;
-  const int reason = sqlite3_system_errno(handle);
-  return reason == ENOSPC || reason == EDQUOT || reason == EFBIG;
-}
-
-Errc errc_of(sqlite3* handle, int code) {
-  if (is_disk_full(handle, code)) return Errc::exhausted;
+Errc errc_of(int code) {
   switch (code & 0xff) {
-    case SQLITE_CONSTRAINT:
-      return Errc::conflict;
+    case SQLITE_FULL:
     case SQLITE_NOMEM:
       return Errc::exhausted;
+    case SQLITE_CONSTRAINT:
+      return Errc::conflict;
     case SQLITE_TOOBIG:
       return Errc::invalid;
     case SQLITE_INTERRUPT:
@@ -84,8 +76,8 @@ Errc errc_of(sqlite3* handle, int code) {
 
 Error error_of(sqlite3* handle, int code, std::string_view what) {
   const char* reason = handle != nullptr ? sqlite3_errmsg(handle) : sqlite3_errstr(code);
-  if (is_disk_full(handle, code)) return {Errc::exhausted, fmt::format("{}: the disk is full", what)};
-  return {errc_of(handle, code), fmt::format("{}: {}", what, reason)};
+  if ((code & 0xff) == SQLITE_FULL) return {Errc::exhausted, fmt::format("{}: the disk is full", what)};
+  return {errc_of(code), fmt::format("{}: {}", what, reason)};
 }
 
 bool is_busy(int code) { return (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED; }
