@@ -1,0 +1,158 @@
+#include <nlohmann/json.hpp>
+
+#include "api/input.hpp"
+#include "api/router.hpp"
+#include "core/time.hpp"
+#include "engine/runs.hpp"
+#include "journal/journal.hpp"
+
+namespace patchbay::api {
+namespace {
+
+using nlohmann::json;
+
+json time_json(const std::optional<Timestamp>& time) { return time ? json(to_rfc3339(*time)) : json(nullptr); }
+json value_json(const std::string& text) { return text.empty() ? json(nullptr) : json::parse(text, nullptr, false); }
+json text_json(const std::string& text) { return text.empty() ? json(nullptr) : json(text); }
+
+json to_json(const engine::RunSummary& run) {
+  return {{"id", run.id.to_string()},
+          {"flow_id", run.flow.to_string()},
+          {"flow_version", run.flow_version},
+          {"event_id", run.event.to_string()},
+          {"status", run.status},
+          {"created_at", to_rfc3339(run.created)},
+          {"started_at", time_json(run.started)},
+          {"finished_at", time_json(run.finished)},
+          {"error", text_json(run.error)}};
+}
+
+json to_json(const engine::StepDetail& step) {
+  return {{"node", step.node},
+          {"kind", step.kind},
+          {"status", step.status},
+          {"port", text_json(step.port)},
+          {"attempt", step.attempt},
+          {"input", value_json(step.input)},
+          {"output", value_json(step.output)},
+          {"error", text_json(step.error)},
+          {"started_at", time_json(step.started)},
+          {"finished_at", time_json(step.finished)},
+          {"next_at", time_json(step.next)}};
+}
+
+json to_json(const journal::DeliverySummary& delivery) {
+  return {{"id", delivery.id.to_string()},
+          {"watch_id", delivery.watch.to_string()},
+          {"flow_id", delivery.flow.to_string()},
+          {"received_at", to_rfc3339(delivery.received)},
+          {"method", delivery.method},
+          {"status", delivery.status},
+          {"attempt", delivery.attempt},
+          {"http_status", delivery.http_status == 0 ? json(nullptr) : json(delivery.http_status)},
+          {"events", delivery.events},
+          {"body_bytes", delivery.body_bytes},
+          {"error", text_json(delivery.error)}};
+}
+
+// One more than asked for was read: it tells whether there is a next page.
+template <class Items>
+Response page(const Items& items, int limit) {
+  json data = json::array();
+  for (const auto& item : items) {
+    if (std::ssize(data) < limit) data.push_back(to_json(item));
+  }
+  const bool more = std::ssize(items) > limit;
+  return json_response(200, {{"next", more ? data.back()["id"] : json(nullptr)}, {"data", data}});
+}
+
+Response list_runs(const Request& request, const Context& context) {
+  QueryReader query(request);
+  engine::RunFilter filter;
+  filter.user = context.principal.user;
+  const int limit = query.limit();
+  filter.limit = limit + 1;
+  filter.flow = query.id<FlowId>("flow_id");
+  filter.before = query.id<RunId>("cursor");
+  filter.statuses = query.words("status", {"pending", "running", "completed", "failed", "cancelled", "paused"});
+  if (auto refused = query.refusal()) return *refused;
+  auto runs = engine::list_runs(context.services.database, filter);
+  return runs ? page(*runs, limit) : problem(runs.error(), request.request_id);
+}
+
+Response show_run(const Request& request, const Context& context) {
+  const auto id = RunId::parse(request.parameters.at("id"));
+  if (!id) return problem(404, "not_found", "there is no such run", request.request_id);
+  auto run = engine::find_run(context.services.database, context.principal.user, *id);
+  if (!run) return problem(run.error(), request.request_id);
+  auto shown = to_json(static_cast<const engine::RunSummary&>(*run));
+  shown["flow_name"] = run->flow_name;
+  shown["watch_id"] = run->watch.to_string();
+  shown["event_key"] = run->event_key;
+  shown["delivery_id"] = run->delivery ? json(run->delivery->to_string()) : json(nullptr);
+  shown["steps"] = json::array();
+  for (const auto& step : run->steps) shown["steps"].push_back(to_json(step));
+  return json_response(200, shown);
+}
+
+Response list_deliveries(const Request& request, const Context& context) {
+  QueryReader query(request);
+  journal::DeliveryFilter filter;
+  filter.user = context.principal.user;
+  const int limit = query.limit();
+  filter.limit = limit + 1;
+  filter.flow = query.id<FlowId>("flow_id");
+  filter.watch = query.id<WatchId>("watch_id");
+  filter.before = query.id<DeliveryId>("cursor");
+  const auto statuses = query.words("status", {"pending", "processing", "processed", "retry_ready", "dead"});
+  if (!statuses.empty()) filter.status = statuses[0];
+  if (auto refused = query.refusal()) return *refused;
+  auto deliveries = journal::list_deliveries(context.services.database, filter);
+  return deliveries ? page(*deliveries, limit) : problem(deliveries.error(), request.request_id);
+}
+
+Response show_delivery(const Request& request, const Context& context) {
+  const auto id = DeliveryId::parse(request.parameters.at("id"));
+  if (!id) return problem(404, "not_found", "there is no such delivery", request.request_id);
+  auto delivery = journal::find_delivery(context.services.database, context.principal.user, *id);
+  if (!delivery) return problem(delivery.error(), request.request_id);
+  auto shown = to_json(static_cast<const journal::DeliverySummary&>(*delivery));
+  shown["query"] = delivery->query;
+  shown["headers"] = value_json(delivery->headers_json);
+  const auto body = json::parse(delivery->body, nullptr, false);
+  shown["body"] = body.is_discarded() ? json(delivery->body) : body;
+  json events = json::array();
+  for (const auto& event : delivery->event_list) {
+    events.push_back({{"id", event.id.to_string()}, {"key", event.key}, {"run_id", event.run ? json(event.run->to_string()) : json(nullptr)}});
+  }
+  shown["event_list"] = events;
+  return json_response(200, shown);
+}
+
+Response why(const Request& request, const Context& context) {
+  QueryReader query(request);
+  const auto id = query.text("id");
+  if (auto refused = query.refusal()) return *refused;
+  if (!id || id->empty()) {
+    return problem(400, "invalid", "say of what: ?id= of a delivery, event or run, or an event's key", request.request_id);
+  }
+  auto explanation = engine::why(context.services.database, context.principal.user, *id);
+  if (!explanation) return problem(explanation.error(), request.request_id);
+  json gates = json::array();
+  for (const auto& gate : explanation->gates) {
+    gates.push_back({{"name", gate.name}, {"passed", gate.passed}, {"detail", gate.detail}, {"at", time_json(gate.at)}});
+  }
+  return json_response(200, {{"subject", explanation->subject}, {"conclusion", explanation->conclusion}, {"gates", gates}});
+}
+
+}  // namespace
+
+void add_run_routes(std::vector<Route>& routes) {
+  routes.push_back({"GET", "/api/v1/runs", Access::user, list_runs});
+  routes.push_back({"GET", "/api/v1/runs/{id}", Access::user, show_run});
+  routes.push_back({"GET", "/api/v1/deliveries", Access::user, list_deliveries});
+  routes.push_back({"GET", "/api/v1/deliveries/{id}", Access::user, show_delivery});
+  routes.push_back({"GET", "/api/v1/why", Access::user, why});
+}
+
+}  // namespace patchbay::api
