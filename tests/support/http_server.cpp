@@ -140,8 +140,10 @@ std::string Request::parameter(std::string_view name, std::string_view otherwise
 }
 
 struct HttpServer::Impl {
-  Impl(Handler given, std::uint16_t port)
-      : handler(std::move(given)), acceptor(context, tcp::endpoint(asio::ip::address_v4::loopback(), port)) {
+  Impl(Handler given, std::uint16_t wanted)
+      : handler(std::move(given)),
+        acceptor(context, tcp::endpoint(asio::ip::address_v4::loopback(), wanted)),
+        port(acceptor.local_endpoint().port()) {
     accept();
     thread = std::thread([this] { context.run(); });
   }
@@ -162,12 +164,13 @@ struct HttpServer::Impl {
   Handler handler;  // outlives the connections, which live in the context
   asio::io_context context{1};
   tcp::acceptor acceptor;
+  const std::uint16_t port;
   std::thread thread;
 };
 
 HttpServer::HttpServer(Handler handler, std::uint16_t port) : impl_(std::make_unique<Impl>(std::move(handler), port)) {}
 HttpServer::~HttpServer() = default;
-std::uint16_t HttpServer::port() const { return impl_->acceptor.local_endpoint().port(); }
+std::uint16_t HttpServer::port() const { return impl_->port; }
 std::string HttpServer::base_url() const { return "http://127.0.0.1:" + std::to_string(port()); }
 
 }  // namespace patchbay::support

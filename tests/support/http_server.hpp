@@ -14,9 +14,9 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 
 struct Request {
   std::string method = {};
-  std::string target;  // as it came: "/a?b=1"
-  std::string path;    // "/a", not decoded
-  std::string query = {};   // "b=1"
+  std::string target;      // as it came: "/a?b=1"
+  std::string path;        // "/a", not decoded
+  std::string query = {};  // "b=1"
   Headers headers = {};
   std::string body = {};
   [[nodiscard]] std::string_view header(std::string_view name) const;  // any case; empty when there is none

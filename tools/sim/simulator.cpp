@@ -50,11 +50,11 @@ Simulator::~Simulator() = default;
 void Simulator::listen() {
   server_.emplace([this](Request request, HttpServer::Answer answer) { handle(std::move(request), std::move(answer)); },
                   port_);
+  const std::scoped_lock lock(mutex_);
+  base_url_ = server_->base_url();
 }
 
 void Simulator::close() { server_.reset(); }
-
-std::string Simulator::base_url() const { return server_->base_url(); }
 
 void Simulator::fail_next(const Fault& fault) {
   const std::scoped_lock lock(mutex_);

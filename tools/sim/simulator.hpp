@@ -39,7 +39,7 @@ class Simulator {
   Simulator(const Simulator&) = delete;
   Simulator& operator=(const Simulator&) = delete;
 
-  [[nodiscard]] std::string base_url() const;
+  [[nodiscard]] const std::string& base_url() const { return base_url_; }
   void fail_next(const Fault& fault);
   [[nodiscard]] nlohmann::json requests() const;  // as /_sim/requests lists them
   [[nodiscard]] std::size_t request_count() const;
@@ -77,6 +77,7 @@ class Simulator {
   std::size_t request_count_ = 0;
   std::ofstream record_;
   Fault fault_{.count = 0};
+  std::string base_url_;  // for others than the constructor's thread only with mutex_, as in answer()
   std::optional<HttpServer> server_;
 };
 
