@@ -15,7 +15,7 @@ namespace http = Pistache::Http;
 
 std::string raw_header(const http::Request& request, const std::string& name) {
   const auto found = request.headers().tryGetRaw(name);
-  return found.isEmpty() ? std::string() : found.get().value();
+  return found ? found->value() : std::string();
 }
 
 std::string percent_decoded(std::string_view text) {
