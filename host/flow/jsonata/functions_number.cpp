@@ -68,7 +68,7 @@ Value ceil(Evaluator&, Arguments a) { return a[0].defined() ? Value::number(std:
 // value * 10^places, moved in the decimal text: multiplying would round before the rounding.
 double shift(double value, int places) {
   std::string digits;
-  append_number(digits, value);
+  append_number(digits, value, Numbers::exact);
   const auto e = digits.find('e');
   int power = 0;
   if (e != std::string::npos) {

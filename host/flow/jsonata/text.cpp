@@ -19,12 +19,14 @@ void append_integer(std::string& out, Integer value) {
 
 constexpr double kExactIntegers = 9007199254740992.0;  // 2^53
 
+constexpr double kInt64 = 9223372036854775808.0;  // 2^63
+
 bool is_small_integer(double value) { return std::abs(value) <= kExactIntegers && value == std::trunc(value); }
 
 // digits: "14159", exponent of the first one, in ECMA-262's layout.
-void append_digits(std::string& out, std::string_view digits, int exponent) {
+void append_digits(std::string& out, std::string_view digits, int exponent, bool long_integers) {
   const auto count = static_cast<int>(digits.size());
-  if (exponent >= 21 || exponent < -6) {
+  if (exponent >= (long_integers ? 21 : 18) || exponent < -6) {
     out += digits[0];
     if (count > 1) out.append(".").append(digits.substr(1));
     out.append(exponent < 0 ? "e-" : "e+");
@@ -45,7 +47,7 @@ void append_digits(std::string& out, std::string_view digits, int exponent) {
 
 }  // namespace
 
-void append_number(std::string& out, double value) {
+void append_number(std::string& out, double value, Numbers form) {
   if (!std::isfinite(value)) {
     out += "null";  // as JSON.stringify does
     return;
@@ -65,7 +67,7 @@ void append_number(std::string& out, double value) {
     if (c >= '0' && c <= '9') digits[count++] = c;
   }
   if (value < 0) out += '-';
-  append_digits(out, {digits.data(), count}, exponent);
+  append_digits(out, {digits.data(), count}, exponent, form == Numbers::for_text || std::abs(value) < kInt64);
 }
 
 double rounded_for_text(double value) {
@@ -240,7 +242,8 @@ class JsonWriter {
   }
   void write_number(const Value& value) {
     if (value.is_exact()) return append_integer(out_, value.exact());
-    append_number(out_, layout_.numbers == Numbers::exact ? value.as_number() : rounded_for_text(value.as_number()));
+    const bool exact = layout_.numbers == Numbers::exact;
+    append_number(out_, exact ? value.as_number() : rounded_for_text(value.as_number()), layout_.numbers);
   }
   void write_string(std::string_view text) {
     out_ += '"';

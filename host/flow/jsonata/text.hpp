@@ -8,8 +8,10 @@
 
 namespace patchbay::flow::jsonata {
 
-// --- numbers, as JavaScript prints them (ECMA-262, Number::toString): 1e21 is "1e+21", 1e20 has all its digits.
-void append_number(std::string& out, double value);
+// --- numbers, as JavaScript prints them (ECMA-262, Number::toString): 1e21 is "1e+21". As JSON, whole numbers beyond
+// 64 bits have an exponent too, for parsers refuse them otherwise; as text they have all their digits up to there.
+enum class Numbers { exact, for_text };
+void append_number(std::string& out, double value, Numbers form);
 // As $string and & do: at most 15 significant digits where it is no integer, so that 0.1 + 0.2 reads 0.3.
 [[nodiscard]] double rounded_for_text(double value);
 
@@ -23,7 +25,6 @@ void append_utf8(std::string& out, char32_t code_point);
 [[nodiscard]] char32_t decode_utf8(std::string_view text, std::size_t& position);  // and moves behind it
 
 // --- values as JSON
-enum class Numbers { exact, for_text };
 struct Layout {
   Numbers numbers = Numbers::exact;
   bool indented = false;                          // two spaces a level
