@@ -1,6 +1,7 @@
 #include "flow/template.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
