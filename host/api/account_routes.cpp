@@ -16,10 +16,10 @@ Response register_user(const Request& request, const Context& context) {
   if (auto refused = body.refusal(request.request_id)) return *refused;
   auto user = context.services.identity.register_user(email, password);
   if (!user) return problem(user.error(), request.request_id);
-  return json_response(201, {{"id", user->id.to_string()},
-                             {"email", user->email},
-                             {"role", user->role == identity::Role::admin ? "admin" : "user"},
-                             {"created_at", to_rfc3339(user->created)}});
+  return created("/api/v1/auth/me", {{"id", user->id.to_string()},
+                                     {"email", user->email},
+                                     {"role", user->role == identity::Role::admin ? "admin" : "user"},
+                                     {"created_at", to_rfc3339(user->created)}});
 }
 
 Response login(const Request& request, const Context& context) {
@@ -29,9 +29,9 @@ Response login(const Request& request, const Context& context) {
   if (auto refused = body.refusal(request.request_id)) return *refused;
   auto token = context.services.identity.login(email, password);
   if (!token) return problem(token.error(), request.request_id);
-  return json_response(200, {{"access_token", token->token.reveal()},
-                             {"token_type", "Bearer"},
-                             {"expires_in", token->expires_in.count()}});
+  return json_response(
+      200,
+      {{"access_token", token->token.reveal()}, {"token_type", "Bearer"}, {"expires_in", token->expires_in.count()}});
 }
 
 Response logout(const Request& request, const Context& context) {
@@ -61,17 +61,20 @@ Response create_key(const Request& request, const Context& context) {
   if (!key) return problem(key.error(), request.request_id);
   auto shown = to_json(*key);
   shown["key"] = key->key.reveal();
-  return json_response(201, shown);
+  return created("/api/v1/auth/keys/" + key->id.to_string(), shown);
 }
 
 Response list_keys(const Request& request, const Context& context) {
   QueryReader query(request);
+  const int limit = query.limit();
+  const auto after = query.id<ApiKeyId>("cursor");
   if (auto refused = query.refusal()) return *refused;
   auto keys = context.services.identity.list_api_keys(context.principal.user);
   if (!keys) return problem(keys.error(), request.request_id);
+  const bool more = cut_to_page(*keys, after, limit);
   json list = json::array();
   for (const auto& key : *keys) list.push_back(to_json(key));
-  return json_response(200, {{"data", list}, {"next", nullptr}});
+  return json_response(200, {{"data", list}, {"next", more ? list.back()["id"] : json(nullptr)}});
 }
 
 Response delete_key(const Request& request, const Context& context) {
@@ -89,7 +92,7 @@ void add_account_routes(std::vector<Route>& routes) {
   routes.push_back({"POST", "/api/v1/auth/logout", Access::user, logout});
   routes.push_back({"GET", "/api/v1/auth/me", Access::user, me});
   routes.push_back({"POST", "/api/v1/auth/keys", Access::user, create_key});
-  routes.push_back({"GET", "/api/v1/auth/keys", Access::user, list_keys});
+  routes.push_back({"GET", "/api/v1/auth/keys", Access::user, list_keys, {"limit", "cursor"}});
   routes.push_back({"DELETE", "/api/v1/auth/keys/{id}", Access::user, delete_key});
 }
 

@@ -31,7 +31,7 @@ struct ApiSettings {
 // The REST API: Pistache on a loopback port that the system chooses, behind the gateway.
 class Api {
  public:
-  // Errc::unavailable: it cannot listen.
+  // Errc::invalid: no secret; unavailable: it cannot listen.
   [[nodiscard]] static Result<std::unique_ptr<Api>> start(const Services& services, const ApiSettings& settings);
   ~Api();
   [[nodiscard]] std::uint16_t port() const;

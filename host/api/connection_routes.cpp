@@ -11,9 +11,12 @@ using nlohmann::json;
 
 // What was given to sign in with never comes back.
 json to_json(const vault::Connection& connection) {
-  return {{"id", connection.id.to_string()},     {"provider", connection.provider},
-          {"name", connection.name},             {"auth_type", connection.auth_type},
-          {"state", connection.state},           {"created_at", to_rfc3339(connection.created)},
+  return {{"id", connection.id.to_string()},
+          {"provider", connection.provider},
+          {"name", connection.name},
+          {"auth_type", connection.auth_type},
+          {"state", connection.state},
+          {"created_at", to_rfc3339(connection.created)},
           {"updated_at", to_rfc3339(connection.updated)}};
 }
 
@@ -42,19 +45,20 @@ Response create(const Request& request, const Context& context) {
   if (auto refused = body.refusal(request.request_id)) return *refused;
   auto made = context.services.connections.create(context.principal.user, std::move(wanted));
   if (!made) return problem(made.error(), request.request_id);
-  auto response = json_response(201, to_json(*made));
-  response.headers.emplace_back("Location", "/api/v1/connections/" + made->id.to_string());
-  return response;
+  return created("/api/v1/connections/" + made->id.to_string(), to_json(*made));
 }
 
 Response list(const Request& request, const Context& context) {
   QueryReader query(request);
+  const int limit = query.limit();
+  const auto after = query.id<ConnectionId>("cursor");
   if (auto refused = query.refusal()) return *refused;
   auto all = context.services.connections.list(context.principal.user);
   if (!all) return problem(all.error(), request.request_id);
+  const bool more = cut_to_page(*all, after, limit);
   json data = json::array();
   for (const auto& connection : *all) data.push_back(to_json(connection));
-  return json_response(200, {{"data", data}, {"next", nullptr}});
+  return json_response(200, {{"data", data}, {"next", more ? data.back()["id"] : json(nullptr)}});
 }
 
 Response show(const Request& request, const Context& context) {
@@ -75,7 +79,7 @@ Response remove(const Request& request, const Context& context) {
 
 void add_connection_routes(std::vector<Route>& routes) {
   routes.push_back({"POST", "/api/v1/connections", Access::user, create});
-  routes.push_back({"GET", "/api/v1/connections", Access::user, list});
+  routes.push_back({"GET", "/api/v1/connections", Access::user, list, {"limit", "cursor"}});
   routes.push_back({"GET", "/api/v1/connections/{id}", Access::user, show});
   routes.push_back({"DELETE", "/api/v1/connections/{id}", Access::user, remove});
 }

@@ -16,7 +16,7 @@ json to_json(const engine::FlowRecord& flow) {
           {"name", flow.name},
           {"state", flow.state},
           {"version", flow.version},
-          {"definition", json::parse(flow.definition, nullptr, false)},
+          {"definition", json_or_text(flow.definition)},
           {"created_at", to_rfc3339(flow.created)},
           {"updated_at", to_rfc3339(flow.updated)}};
 }
@@ -85,8 +85,13 @@ Response update(const Request& request, const Context& context) {
   }
   auto saved = context.services.flows.update(context.principal.user, *id, request.body, version);
   if (saved) return answer_with(200, *saved);
-  const bool stale = version && saved.error().error.code == Errc::conflict;
-  if (stale) return problem(412, "conflict", saved.error().error.message, request.request_id);
+  if (version && saved.error().error.code == Errc::conflict) {
+    // Of all conflicts only that of the versions is the client's condition.
+    const auto present = context.services.flows.find(context.principal.user, *id);
+    if (present && present->version != *version) {
+      return problem(412, "conflict", saved.error().error.message, request.request_id);
+    }
+  }
   return refuse(saved.error(), request);
 }
 
@@ -115,7 +120,7 @@ Response deactivate(const Request& request, const Context& context) {
 
 void add_flow_routes(std::vector<Route>& routes) {
   routes.push_back({"POST", "/api/v1/flows", Access::user, create});
-  routes.push_back({"GET", "/api/v1/flows", Access::user, list});
+  routes.push_back({"GET", "/api/v1/flows", Access::user, list, {"limit", "cursor"}});
   routes.push_back({"POST", "/api/v1/flows/validate", Access::user, validate});
   routes.push_back({"GET", "/api/v1/flows/{id}", Access::user, show});
   routes.push_back({"PUT", "/api/v1/flows/{id}", Access::user, update});

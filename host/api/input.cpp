@@ -11,6 +11,13 @@ namespace {
 
 using nlohmann::json;
 
+// RFC 6901, section 3.
+std::string escaped(std::string_view name) {
+  std::string text;
+  for (const char c : name) text += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
+  return text;
+}
+
 // Members that stand twice are a fault that a parsed value does not show.
 struct Duplicates {
   std::vector<std::set<std::string>> open;
@@ -51,10 +58,11 @@ struct BodyReader::Impl {
 BodyReader::BodyReader(const std::string& body) : impl_(std::make_unique<Impl>()) {
   auto duplicates = std::make_shared<Duplicates>();
   impl_->body = json::parse(
-      body, [duplicates](int depth, json::parse_event_t event, json& parsed) { return (*duplicates)(depth, event, parsed); },
+      body,
+      [duplicates](int depth, json::parse_event_t event, json& parsed) { return (*duplicates)(depth, event, parsed); },
       false);
   if (impl_->body.is_object() && duplicates->found.empty()) return;
-  const auto detail = impl_->body.is_discarded() ? std::string("the body is not JSON")
+  const auto detail = impl_->body.is_discarded()  ? std::string("the body is not JSON")
                       : duplicates->found.empty() ? std::string("the body must be a JSON object")
                                                   : "'" + duplicates->found + "' stands twice";
   impl_->faults.push_back({"", "malformed", detail});
@@ -87,7 +95,8 @@ std::optional<Response> BodyReader::refusal(const std::string& request_id) {
   const bool malformed = !impl_->faults.empty() && impl_->faults[0].code == "malformed";
   if (malformed) impl_->faults.resize(1);  // what is missing in it says nothing
   for (const auto& [name, value] : impl_->body.items()) {
-    if (!impl_->asked.contains(name)) impl_->faults.push_back({"/" + name, "unknown", "'" + name + "' is not known here"});
+    if (!impl_->asked.contains(name))
+      impl_->faults.push_back({"/" + escaped(name), "unknown", "'" + name + "' is not known here"});
   }
   if (impl_->faults.empty()) return std::nullopt;
   return problem(400, "invalid", impl_->faults[0].detail, request_id, impl_->faults);
@@ -106,7 +115,6 @@ int QueryReader::limit(int standard) {
 }
 
 std::optional<std::string> QueryReader::text(const std::string& name) {
-  known_.push_back(name);
   const auto found = request_.query.find(name);
   if (found == request_.query.end()) return std::nullopt;
   return found->second;
@@ -128,12 +136,16 @@ std::vector<std::string> QueryReader::words(const std::string& name, const std::
   return words;
 }
 
-std::optional<Response> QueryReader::refusal() {
-  for (const auto& [name, value] : request_.query) {
-    if (std::find(known_.begin(), known_.end(), name) == known_.end()) {
-      faults_.push_back({name, "unknown", "there is no query parameter '" + name + "' here"});
-    }
+std::optional<std::string> QueryReader::word(const std::string& name, const std::vector<std::string_view>& allowed) {
+  const auto given = text(name);
+  if (!given || given->empty()) return std::nullopt;
+  if (std::find(allowed.begin(), allowed.end(), *given) == allowed.end()) {
+    faults_.push_back({name, "invalid", "'" + *given + "' is no " + name});
   }
+  return given;
+}
+
+std::optional<Response> QueryReader::refusal() const {
   if (faults_.empty()) return std::nullopt;
   return problem(400, "invalid", faults_[0].detail, request_.request_id, faults_);
 }

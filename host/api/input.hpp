@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,8 +25,8 @@ class BodyReader {
 
   std::string text(std::string_view name);  // required
   std::optional<std::string> optional_text(std::string_view name);
-  Secret secret(std::string_view name);                      // required text that must not be kept
-  const nlohmann::json* object(std::string_view name);       // required; nullptr when it is not there
+  Secret secret(std::string_view name);                 // required text that must not be kept
+  const nlohmann::json* object(std::string_view name);  // required; nullptr when it is not there
   void fault(std::string pointer, std::string code, std::string detail);
 
   // Every member was asked for, and all were right. Otherwise the answer to give.
@@ -36,7 +37,7 @@ class BodyReader {
   std::unique_ptr<Impl> impl_;
 };
 
-// limit, cursor and what else a list takes. Unknown parameters and values out of range are faults.
+// limit, cursor and what else a list takes. Values that make no sense are faults; the router has refused unknown names.
 class QueryReader {
  public:
   explicit QueryReader(const Request& request) : request_(request) {}
@@ -54,12 +55,23 @@ class QueryReader {
   std::optional<std::string> text(const std::string& name);
   // A comma-separated list of the words of `allowed`.
   std::vector<std::string> words(const std::string& name, const std::vector<std::string_view>& allowed);
-  [[nodiscard]] std::optional<Response> refusal();
+  // A single word of `allowed`.
+  std::optional<std::string> word(const std::string& name, const std::vector<std::string_view>& allowed);
+  [[nodiscard]] std::optional<Response> refusal() const;
 
  private:
   const Request& request_;
-  std::vector<std::string> known_;
   std::vector<Fault> faults_;
 };
+
+// Cuts a list that is always read whole down to the page behind `after`, in the order of the ids. True: more follow.
+template <class Items, class Id>
+bool cut_to_page(Items& items, const std::optional<Id>& after, int limit) {
+  std::sort(items.begin(), items.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  if (after) std::erase_if(items, [&](const auto& item) { return item.id <= *after; });
+  const bool more = std::ssize(items) > limit;
+  if (more) items.erase(items.begin() + limit, items.end());
+  return more;
+}
 
 }  // namespace patchbay::api

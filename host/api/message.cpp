@@ -7,17 +7,28 @@ namespace {
 
 std::string_view title_of(int status) {
   switch (status) {
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 409: return "Conflict";
-    case 412: return "Precondition Failed";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    default: return status < 500 ? "Bad Request" : "Internal Server Error";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 409:
+      return "Conflict";
+    case 412:
+      return "Precondition Failed";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    default:
+      return status < 500 ? "Bad Request" : "Internal Server Error";
   }
 }
 
@@ -30,6 +41,12 @@ Response json_response(int status, const nlohmann::json& body) {
   return response;
 }
 
+Response created(const std::string& location, const nlohmann::json& body) {
+  auto response = json_response(201, body);
+  response.headers.emplace_back("Location", location);
+  return response;
+}
+
 Response no_content() {
   Response response;
   response.status = 204;
@@ -37,10 +54,25 @@ Response no_content() {
   return response;
 }
 
+nlohmann::json json_or_text(const std::string& text) {
+  constexpr int kDepthLimit = 1000;
+  if (text.empty()) return nullptr;
+  int deepest = 0;
+  auto value = nlohmann::json::parse(
+      text,
+      [&deepest](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+        deepest = std::max(deepest, depth);
+        return depth <= kDepthLimit;
+      },
+      false);
+  if (value.is_discarded() || deepest > kDepthLimit) return text;
+  return value;
+}
+
 Response problem(int status, std::string_view code, std::string_view detail, const std::string& request_id,
                  const std::vector<Fault>& faults) {
-  nlohmann::json body{{"type", "about:blank"}, {"title", title_of(status)}, {"status", status},
-                      {"detail", detail},      {"code", code},              {"request_id", request_id}};
+  nlohmann::json body{{"type", "about:blank"}, {"title", title_of(status)}, {"status", status}, {"detail", detail},
+                      {"code", code},          {"request_id", request_id}};
   for (const auto& fault : faults) {
     body["errors"].push_back({{"pointer", fault.pointer}, {"code", fault.code}, {"detail", fault.detail}});
   }

@@ -1,6 +1,5 @@
 #include <nlohmann/json.hpp>
 
-#include "api/input.hpp"
 #include "api/router.hpp"
 
 namespace patchbay::api {
@@ -17,8 +16,8 @@ json to_json(const plugin::Operation& operation, bool trigger) {
              {"name", operation.name},
              {"description", operation.description},
              {"scopes", operation.scopes},
-             {"params", json::parse(operation.params)},
-             {"output", json::parse(operation.output)}};
+             {"params", json_or_text(operation.params)},
+             {"output", json_or_text(operation.output)}};
   if (trigger) {
     value["mode"] = operation.mode == plugin::TriggerMode::poll     ? "poll"
                     : operation.mode == plugin::TriggerMode::socket ? "socket"
@@ -32,7 +31,9 @@ json to_json(const plugin::Operation& operation, bool trigger) {
 json summary(const plugin::Manifest& manifest) {
   json triggers = json::array();
   json reactions = json::array();
-  for (const auto& operation : manifest.triggers) triggers.push_back(operation.id);
+  for (const auto& operation : manifest.triggers) {
+    if (!operation.hidden) triggers.push_back(operation.id);
+  }
   for (const auto& operation : manifest.reactions) {
     if (!operation.hidden) reactions.push_back(operation.id);
   }
@@ -43,9 +44,7 @@ json summary(const plugin::Manifest& manifest) {
           {"reactions", reactions}};
 }
 
-Response list_providers(const Request& request, const Context& context) {
-  QueryReader query(request);
-  if (auto refused = query.refusal()) return *refused;
+Response list_providers(const Request&, const Context& context) {
   json list = json::array();
   for (const auto* manifest : context.services.registry.manifests()) list.push_back(summary(*manifest));
   return json_response(200, {{"data", list}, {"next", nullptr}});
@@ -59,18 +58,19 @@ Response show_provider(const Request& request, const Context& context) {
   shown["triggers"] = json::array();
   shown["reactions"] = json::array();
   shown["auth"] = json::array();
-  for (const auto& operation : manifest->triggers) shown["triggers"].push_back(to_json(operation, true));
+  for (const auto& operation : manifest->triggers) {
+    if (!operation.hidden) shown["triggers"].push_back(to_json(operation, true));
+  }
   for (const auto& operation : manifest->reactions) {
     if (!operation.hidden) shown["reactions"].push_back(to_json(operation, false));
   }
-  for (const auto& auth : manifest->auth)
+  for (const auto& auth : manifest->auth) {
     shown["auth"].push_back({{"id", auth.id}, {"type", auth.type}, {"fields", auth.fields}});
+  }
   return json_response(200, shown);
 }
 
-Response list_plugins(const Request& request, const Context& context) {
-  QueryReader query(request);
-  if (auto refused = query.refusal()) return *refused;
+Response list_plugins(const Request&, const Context& context) {
   json list = json::array();
   for (const auto& info : context.services.registry.list()) {
     list.push_back({{"id", info.id},

@@ -35,6 +35,15 @@ bool matches(const Route& route, const std::vector<std::string_view>& path,
   return true;
 }
 
+std::vector<Fault> unknown_parameters(const Route& route, const Request& request) {
+  std::vector<Fault> faults;
+  for (const auto& [name, value] : request.query) {
+    if (std::find(route.query.begin(), route.query.end(), name) != route.query.end()) continue;
+    faults.push_back({name, "unknown", "there is no query parameter '" + name + "' here"});
+  }
+  return faults;
+}
+
 }  // namespace
 
 Router::Router(const Services& services) : services_(services) {
@@ -46,6 +55,14 @@ Router::Router(const Services& services) : services_(services) {
 }
 
 Response Router::answer(Request request) const {
+  auto response = answer_or_apologise(request);
+  // What is somebody's own must not stay in a shared cache.
+  response.headers.emplace_back("Cache-Control", "no-store");
+  if (request.method == "HEAD") response.body.clear();
+  return response;
+}
+
+Response Router::answer_or_apologise(Request& request) const {
   try {
     return dispatch(request);
   } catch (const std::exception& error) {
@@ -86,6 +103,9 @@ Response Router::dispatch(Request& request) const {
       return problem(403, "denied", "only an administrator may do this", request.request_id);
     }
     context.principal = *std::move(principal);
+  }
+  if (const auto faults = unknown_parameters(*found, request); !faults.empty()) {
+    return problem(400, "invalid", faults[0].detail, request.request_id, faults);
   }
   matches(*found, path, &request.parameters);
   return found->handle(request, context);

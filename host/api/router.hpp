@@ -26,6 +26,7 @@ struct Route {
   std::string pattern;  // "/api/v1/flows/{id}/activate"
   Access access;
   Handler handle;
+  std::vector<std::string> query = {};  // the parameters that it takes; others are refused
 };
 
 // Finds a request's route, checks who asks, and calls the handler. Immutable; any thread.
@@ -38,6 +39,7 @@ class Router {
   [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
 
  private:
+  Response answer_or_apologise(Request& request) const;
   Response dispatch(Request& request) const;
   Services services_;
   std::vector<Route> routes_;

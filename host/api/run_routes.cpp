@@ -12,7 +12,6 @@ namespace {
 using nlohmann::json;
 
 json time_json(const std::optional<Timestamp>& time) { return time ? json(to_rfc3339(*time)) : json(nullptr); }
-json value_json(const std::string& text) { return text.empty() ? json(nullptr) : json::parse(text, nullptr, false); }
 json text_json(const std::string& text) { return text.empty() ? json(nullptr) : json(text); }
 
 json to_json(const engine::RunSummary& run) {
@@ -33,8 +32,8 @@ json to_json(const engine::StepDetail& step) {
           {"status", step.status},
           {"port", text_json(step.port)},
           {"attempt", step.attempt},
-          {"input", value_json(step.input)},
-          {"output", value_json(step.output)},
+          {"input", json_or_text(step.input)},
+          {"output", json_or_text(step.output)},
           {"error", text_json(step.error)},
           {"started_at", time_json(step.started)},
           {"finished_at", time_json(step.finished)},
@@ -104,8 +103,7 @@ Response list_deliveries(const Request& request, const Context& context) {
   filter.flow = query.id<FlowId>("flow_id");
   filter.watch = query.id<WatchId>("watch_id");
   filter.before = query.id<DeliveryId>("cursor");
-  const auto statuses = query.words("status", {"pending", "processing", "processed", "retry_ready", "dead"});
-  if (!statuses.empty()) filter.status = statuses[0];
+  filter.status = query.word("status", {"pending", "processing", "processed", "retry_ready", "dead"});
   if (auto refused = query.refusal()) return *refused;
   auto deliveries = journal::list_deliveries(context.services.database, filter);
   return deliveries ? page(*deliveries, limit) : problem(deliveries.error(), request.request_id);
@@ -118,12 +116,13 @@ Response show_delivery(const Request& request, const Context& context) {
   if (!delivery) return problem(delivery.error(), request.request_id);
   auto shown = to_json(static_cast<const journal::DeliverySummary&>(*delivery));
   shown["query"] = delivery->query;
-  shown["headers"] = value_json(delivery->headers_json);
-  const auto body = json::parse(delivery->body, nullptr, false);
-  shown["body"] = body.is_discarded() ? json(delivery->body) : body;
+  shown["headers"] = json_or_text(delivery->headers_json);
+  shown["body"] = json_or_text(delivery->body);
   json events = json::array();
   for (const auto& event : delivery->event_list) {
-    events.push_back({{"id", event.id.to_string()}, {"key", event.key}, {"run_id", event.run ? json(event.run->to_string()) : json(nullptr)}});
+    events.push_back({{"id", event.id.to_string()},
+                      {"key", event.key},
+                      {"run_id", event.run ? json(event.run->to_string()) : json(nullptr)}});
   }
   shown["event_list"] = events;
   return json_response(200, shown);
@@ -134,25 +133,32 @@ Response why(const Request& request, const Context& context) {
   const auto id = query.text("id");
   if (auto refused = query.refusal()) return *refused;
   if (!id || id->empty()) {
-    return problem(400, "invalid", "say of what: ?id= of a delivery, event or run, or an event's key", request.request_id);
+    return problem(400, "invalid", "say of what: ?id= of a delivery, event or run, or an event's key",
+                   request.request_id);
   }
   auto explanation = engine::why(context.services.database, context.principal.user, *id);
   if (!explanation) return problem(explanation.error(), request.request_id);
   json gates = json::array();
   for (const auto& gate : explanation->gates) {
-    gates.push_back({{"name", gate.name}, {"passed", gate.passed}, {"detail", gate.detail}, {"at", time_json(gate.at)}});
+    gates.push_back(
+        {{"name", gate.name}, {"passed", gate.passed}, {"detail", gate.detail}, {"at", time_json(gate.at)}});
   }
-  return json_response(200, {{"subject", explanation->subject}, {"conclusion", explanation->conclusion}, {"gates", gates}});
+  return json_response(200,
+                       {{"subject", explanation->subject}, {"conclusion", explanation->conclusion}, {"gates", gates}});
 }
 
 }  // namespace
 
 void add_run_routes(std::vector<Route>& routes) {
-  routes.push_back({"GET", "/api/v1/runs", Access::user, list_runs});
+  routes.push_back({"GET", "/api/v1/runs", Access::user, list_runs, {"flow_id", "status", "limit", "cursor"}});
   routes.push_back({"GET", "/api/v1/runs/{id}", Access::user, show_run});
-  routes.push_back({"GET", "/api/v1/deliveries", Access::user, list_deliveries});
+  routes.push_back({"GET",
+                    "/api/v1/deliveries",
+                    Access::user,
+                    list_deliveries,
+                    {"flow_id", "watch_id", "status", "limit", "cursor"}});
   routes.push_back({"GET", "/api/v1/deliveries/{id}", Access::user, show_delivery});
-  routes.push_back({"GET", "/api/v1/why", Access::user, why});
+  routes.push_back({"GET", "/api/v1/why", Access::user, why, {"id"}});
 }
 
 }  // namespace patchbay::api

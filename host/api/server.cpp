@@ -117,6 +117,8 @@ Api::Api(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Api::~Api() { stop(); }
 
 Result<std::unique_ptr<Api>> Api::start(const Services& services, const ApiSettings& settings) {
+  // With an empty one everybody would be the gateway.
+  if (settings.secret.empty()) return fail(Errc::invalid, "the API needs a secret that it shares with the gateway");
   try {
     const Pistache::Address address(Pistache::Ipv4::loopback(), Pistache::Port(0));
     auto impl = std::make_unique<Impl>(address);
