@@ -1,11 +1,15 @@
 #include "vault/connections.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <mutex>
 #include <unordered_map>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include "core/json.hpp"
+#include "core/log.hpp"
 
 namespace patchbay::vault {
 namespace {
@@ -13,6 +17,9 @@ namespace {
 using store::Param;
 using store::Row;
 using store::Transaction;
+
+constexpr std::size_t kLongestName = 80;
+constexpr std::size_t kLongestField = 8 << 10;
 
 std::string purpose_of(ConnectionId id) { return "credential/" + id.to_string(); }
 
@@ -27,10 +34,49 @@ Connection to_connection(const Row& row) {
           .updated = from_micros(row.integer(7))};
 }
 
+// {"token":"..."}. Written into one buffer that is large enough, so that no copy stays behind when it grows.
 Secret to_payload(const std::map<std::string, Secret>& fields) {
-  nlohmann::json object = nlohmann::json::object();
-  for (const auto& [name, value] : fields) object[name] = value.reveal();
-  return Secret(object.dump());
+  std::size_t size = 2;
+  for (const auto& [name, value] : fields) size += 6 * (name.size() + value.reveal().size()) + 6;
+  std::string text;
+  text.reserve(size);
+  for (const auto& [name, value] : fields) {
+    text += text.empty() ? '{' : ',';
+    append_json_quoted(text, name);
+    text += ':';
+    append_json_quoted(text, value.reveal());
+  }
+  text += text.empty() ? "{}" : "}";
+  Secret payload(text);
+  wipe(text);
+  return payload;
+}
+
+// nullopt: not an object of strings.
+std::optional<std::map<std::string, Secret>> from_payload(const Secret& payload) {
+  auto object = nlohmann::json::parse(payload.reveal(), nullptr, false);
+  if (!object.is_object()) return std::nullopt;
+  std::map<std::string, Secret> fields;
+  bool strings = true;
+  for (auto& [name, value] : object.items()) {
+    strings = strings && value.is_string();
+    if (!value.is_string()) continue;
+    auto& text = value.get_ref<std::string&>();
+    fields.emplace(name, Secret(text));
+    wipe(text);
+  }
+  if (!strings) return std::nullopt;
+  return fields;
+}
+
+bool has_control_character(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+}
+
+bool is_same_name(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 // "Bearer {token}" with the fields' values. Errc::invalid: one is missing, or would break out of its header.
@@ -43,7 +89,8 @@ Result<Secret> expand(std::string_view format, const std::map<std::string, Secre
     const auto close = format.find('}', open);
     const auto name = std::string(format.substr(open + 1, close - open - 1));
     const auto field = fields.find(name);
-    if (close == std::string_view::npos || field == fields.end()) return fail(Errc::invalid, "the connection has no " + name);
+    if (close == std::string_view::npos || field == fields.end())
+      return fail(Errc::invalid, "the connection has no " + name);
     text += field->second.reveal();
     at = close + 1;
   }
@@ -62,8 +109,10 @@ struct Connections::Impl {
   struct Ready {
     std::string provider;
     std::string state;
-    std::string header;
+    std::string scheme;  // its id in the manifest
+    std::string header;  // empty: nothing is added
     Secret value;
+    std::string fault;  // why it cannot be used though it is active; empty: it can
   };
   std::mutex mutex;
   std::unordered_map<ConnectionId, Ready> ready;  // guarded by mutex
@@ -71,22 +120,31 @@ struct Connections::Impl {
   const plugin::AuthScheme* scheme(std::string_view provider, std::string_view type) const {
     const auto* manifest = registry == nullptr ? nullptr : registry->manifest(provider);
     if (manifest == nullptr) return nullptr;
-    const auto found = std::find_if(manifest->auth.begin(), manifest->auth.end(),
-                                    [&](const auto& auth) { return auth.type == type; });
+    const auto found =
+        std::find_if(manifest->auth.begin(), manifest->auth.end(), [&](const auto& auth) { return auth.type == type; });
     return found == manifest->auth.end() ? nullptr : &*found;
   }
 
-  Result<> keep(const Connection& connection, const std::map<std::string, Secret>& fields) {
-    Ready made{connection.provider, connection.state, "", Secret()};
-    if (const auto* auth = scheme(connection.provider, connection.auth_type); auth != nullptr && !auth->inject_header.empty()) {
+  // A credential that does not fit the manifest (the plugin was updated) is that connection's fault and nobody else's:
+  // its requests are refused and say why, rather than go out without it.
+  void keep(const Connection& connection, const std::map<std::string, Secret>& fields) {
+    Ready made{connection.provider, connection.state, "", "", Secret(), ""};
+    const auto* auth = scheme(connection.provider, connection.auth_type);
+    if (auth == nullptr) {
+      made.fault = fmt::format("{} has no auth type '{}' now: connect the account again", connection.provider,
+                               connection.auth_type);
+    } else {
+      made.scheme = auth->id;
       auto value = expand(auth->inject_value, fields);
-      if (!value) return std::unexpected(value.error());
-      made.header = auth->inject_header;
-      made.value = *std::move(value);
+      if (value && !auth->inject_header.empty()) {
+        made.header = auth->inject_header;
+        made.value = *std::move(value);
+      }
+      if (!value) made.fault = value.error().message + ": connect the account again";
     }
+    if (!made.fault.empty()) log::warn("vault", "connection {}: {}", connection.id.to_string(), made.fault);
     const std::lock_guard lock(mutex);
     ready.insert_or_assign(connection.id, std::move(made));
-    return {};
   }
 
   Result<Connection> find_one(std::string_view sql, std::initializer_list<Param> params, const std::string& what) {
@@ -105,7 +163,11 @@ struct Connections::Impl {
 };
 
 Result<> Connections::Impl::check(const NewConnection& wanted) const {
-  if (wanted.name.empty() || wanted.name.size() > 80) return fail(Errc::invalid, "a connection's name has 1 to 80 bytes");
+  if (wanted.name.empty() || wanted.name.size() > kLongestName || !is_valid_utf8(wanted.name) ||
+      has_control_character(wanted.name)) {
+    return fail(Errc::invalid,
+                fmt::format("a connection's name has 1 to {} bytes of UTF-8, and no control characters", kLongestName));
+  }
   const auto* manifest = registry == nullptr ? nullptr : registry->manifest(wanted.provider);
   if (manifest == nullptr) return fail(Errc::invalid, "there is no provider '" + wanted.provider + "'");
   const auto* auth = scheme(wanted.provider, wanted.auth_type);
@@ -117,10 +179,14 @@ Result<> Connections::Impl::check(const NewConnection& wanted) const {
   }
   for (const auto& field : auth->fields) {
     const auto given = wanted.fields.find(field);
-    if (given == wanted.fields.end() || given->second.empty()) return fail(Errc::invalid, fmt::format("auth.{} is missing", field));
+    if (given == wanted.fields.end() || given->second.empty())
+      return fail(Errc::invalid, fmt::format("auth.{} is missing", field));
     const auto value = given->second.reveal();
-    if (value.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) {
-      return fail(Errc::invalid, fmt::format("auth.{} holds a line break", field));
+    // It goes into a header: a line break would begin another one.
+    if (value.size() > kLongestField || !is_valid_utf8(value) || has_control_character(value)) {
+      return fail(Errc::invalid, fmt::format("auth.{} has at most {} bytes of UTF-8, and no line breaks or other "
+                                             "control characters",
+                                             field, kLongestField));
     }
   }
   for (const auto& [name, value] : wanted.fields) {
@@ -148,7 +214,9 @@ Result<> Connections::load() {
     auto rows = transaction.execute(
         "SELECT c.id, c.user_id, c.provider, c.name, c.auth_type, c.state, c.created_at, c.updated_at, v.sealed "
         "FROM connections c JOIN credentials v ON v.connection_id = c.id WHERE v.state = 'active'",
-        {}, [&](const Row& row) { all.push_back({to_connection(row), std::string(row.blob(8))}); });
+        {}, [&](const Row& row) {
+          all.push_back({to_connection(row), std::string(row.blob(8))});
+        });
     if (!rows) return std::unexpected(rows.error());
     return {};
   });
@@ -159,11 +227,9 @@ Result<> Connections::load() {
       return fail(payload.error().code, fmt::format("the credentials of connection '{}' cannot be read: {}",
                                                     connection.name, payload.error().message));
     }
-    const auto object = nlohmann::json::parse(payload->reveal(), nullptr, false);
-    if (!object.is_object()) return fail(Errc::internal, "the credentials of connection '" + connection.name + "' are damaged");
-    std::map<std::string, Secret> fields;
-    for (const auto& [name, value] : object.items()) fields.emplace(name, Secret(value.get<std::string>()));
-    if (auto kept = impl_->keep(connection, fields); !kept) return kept;
+    const auto fields = from_payload(*payload);
+    if (!fields) return fail(Errc::internal, "the credentials of connection '" + connection.name + "' are damaged");
+    impl_->keep(connection, *fields);
   }
   return {};
 }
@@ -202,7 +268,7 @@ Result<Connection> Connections::create(UserId user, NewConnection wanted) {
     return fail(Errc::conflict, fmt::format("there is a connection '{}' already", connection.name));
   }
   if (!written) return std::unexpected(written.error());
-  if (auto kept = impl_->keep(connection, wanted.fields); !kept) return std::unexpected(kept.error());
+  impl_->keep(connection, wanted.fields);
   return connection;
 }
 
@@ -240,8 +306,9 @@ Result<> Connections::remove(UserId user, ConnectionId id) {
   const auto owner = user.to_string();
   auto written = impl_->database.write([&](Transaction& transaction) -> Result<> {
     bool used = false;
-    auto rows = transaction.execute("SELECT 1 FROM watches WHERE connection_id = $1 LIMIT 1", {std::string_view(text)},
-                                    [&](const Row&) { used = true; });
+    auto rows = transaction.execute(
+        "SELECT 1 FROM watches WHERE connection_id = $1 AND user_id = $2 AND status = 'active' LIMIT 1",
+        {std::string_view(text), std::string_view(owner)}, [&](const Row&) { used = true; });
     if (!rows) return std::unexpected(rows.error());
     if (used) return fail(Errc::conflict, "an active flow uses the connection: deactivate it first");
     auto removed = transaction.execute("DELETE FROM connections WHERE id = $1 AND user_id = $2",
@@ -259,18 +326,20 @@ Result<> Connections::remove(UserId user, ConnectionId id) {
 Result<> Connections::authorize(egress::HttpRequest& request) {
   const std::lock_guard lock(impl_->mutex);
   const auto found = impl_->ready.find(request.connection);
-  if (found == impl_->ready.end()) return fail(Errc::unauthenticated, "the connection is no more: connect the account again");
+  if (found == impl_->ready.end())
+    return fail(Errc::unauthenticated, "the connection is no more: connect the account again");
   const auto& ready = found->second;
   if (ready.provider != request.provider) {
     return fail(Errc::denied, fmt::format("a connection of {} is not sent to {}", ready.provider, request.provider));
   }
   if (ready.state != "active") return fail(Errc::unauthenticated, "the connection is " + ready.state);
+  if (!ready.fault.empty()) return fail(Errc::unauthenticated, ready.fault);
+  if (!request.auth.empty() && request.auth != ready.scheme) {
+    return fail(Errc::unauthenticated, fmt::format("{} asks for auth '{}', the connection has '{}'", ready.provider,
+                                                   request.auth, ready.scheme));
+  }
   if (ready.header.empty()) return {};
-  std::erase_if(request.headers, [&](const auto& header) {
-    return header.first.size() == ready.header.size() &&
-           std::equal(header.first.begin(), header.first.end(), ready.header.begin(),
-                      [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b)); });
-  });
+  std::erase_if(request.headers, [&](const auto& header) { return is_same_name(header.first, ready.header); });
   request.headers.emplace_back(ready.header, std::string(ready.value.reveal()));
   return {};
 }

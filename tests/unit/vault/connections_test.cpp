@@ -1,0 +1,286 @@
+#include "vault/connections.hpp"
+
+#include <filesystem>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/loop.hpp"
+#include "store/migrations.hpp"
+#include "support/fake_http_client.hpp"
+
+namespace patchbay::vault {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::Pair;
+using ::testing::SizeIs;
+
+// With the shipped plugins' manifests: github (Bearer {token}), discord (Bot {token}), timer (no account).
+class ConnectionsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::temp_directory_path() / ("connections-test-" + std::to_string(::getpid()));
+    fs::remove_all(root_);
+    fs::create_directories(root_ / "none");
+    ASSERT_TRUE(Vault::create_key_file(root_ / "key"));
+    vault_ = Vault::open(root_ / "key").value();
+    database_ = store::open("sqlite::memory:").value();
+    ASSERT_TRUE(store::migrate_to_latest(*database_));
+    ada_ = add_user("ada@example.org");
+    bob_ = add_user("bob@example.org");
+    load_plugins(std::string(PATCHBAY_BUILD_DIRECTORY) + "/plugins");
+    ASSERT_NE(registry_->manifest("github"), nullptr) << "build the plugins";
+    restart();
+  }
+  void TearDown() override {
+    connections_.reset();
+    if (registry_) registry_->shut_down();
+    registry_.reset();
+    fs::remove_all(root_);
+  }
+
+  void load_plugins(const std::string& folder) {
+    connections_.reset();
+    if (registry_) registry_->shut_down();
+    plugin::RegistrySettings settings;
+    settings.folder = folder;
+    settings.private_folder = root_ / "private";
+    registry_.emplace(loop_, clock_, client_, std::move(settings));
+    ASSERT_TRUE(registry_->load());
+  }
+  // What a process has in memory, anew.
+  void restart() {
+    connections_.emplace(*database_, *vault_, clock_);
+    connections_->use_manifests(*registry_);
+    ASSERT_TRUE(connections_->load());
+  }
+
+  void execute(std::string_view sql, std::initializer_list<store::Param> params) {
+    auto written = database_->write([&](store::Transaction& transaction) -> Result<> {
+      auto changed = transaction.execute(sql, params);
+      if (!changed) return std::unexpected(changed.error());
+      return {};
+    });
+    ASSERT_TRUE(written) << written.error().message;
+  }
+  UserId add_user(std::string_view email) {
+    const auto id = UserId::make(clock_.now());
+    execute("INSERT INTO users (id, email, password_hash, role, created_at) VALUES ($1, $2, '', 'user', 0)",
+            {std::string_view(id.to_string()), email});
+    return id;
+  }
+  void add_watch(ConnectionId connection, std::string_view status) {
+    const auto flow = FlowId::make(clock_.now()).to_string();
+    execute(
+        "INSERT INTO flows (id, user_id, name, state, version, definition, created_at, updated_at) "
+        "VALUES ($1, $2, 'f', 'active', 1, '{}', 0, 0)",
+        {std::string_view(flow), std::string_view(ada_.to_string())});
+    execute(
+        "INSERT INTO watches (id, flow_id, user_id, flow_version, node_id, provider, trigger_name, params, "
+        "connection_id, token, secret, state_version, status, created_at) "
+        "VALUES ($1, $2, $3, 1, 'n', 'github', 'issues', '{}', $4, $1, $5, 1, $6, 0)",
+        {std::string_view(WatchId::make(clock_.now()).to_string()), std::string_view(flow),
+         std::string_view(ada_.to_string()), std::string_view(connection.to_string()), store::Blob{"x"}, status});
+  }
+
+  Connection connect(UserId user, const std::string& provider, const std::string& name, const std::string& token) {
+    return connections_->create(user, {provider, name, "token", {{"token", Secret(token)}}}).value();
+  }
+  Error refusal(NewConnection wanted) {
+    auto made = connections_->create(ada_, std::move(wanted));
+    return made ? Error{Errc::internal, "it was made"} : made.error();
+  }
+  static egress::HttpRequest request(const std::string& provider, ConnectionId connection) {
+    egress::HttpRequest request;
+    request.provider = provider;
+    request.connection = connection;
+    return request;
+  }
+  Error refused(egress::HttpRequest request) {
+    auto authorized = connections_->authorize(request);
+    EXPECT_THAT(request.headers, IsEmpty());
+    return authorized ? Error{Errc::internal, "it went through"} : authorized.error();
+  }
+
+  fs::path root_;
+  Loop loop_;
+  ManualClock clock_;
+  support::FakeHttpClient client_{loop_};
+  std::unique_ptr<Vault> vault_;
+  std::unique_ptr<store::Database> database_;
+  std::optional<plugin::Registry> registry_;
+  std::optional<Connections> connections_;
+  UserId ada_;
+  UserId bob_;
+};
+
+TEST_F(ConnectionsTest, PutsTheTokenWhereTheManifestSays) {
+  const auto octo = connect(ada_, "github", "octo", "ghp_1");
+  const auto team = connect(ada_, "discord", "team", "bot_1");
+  EXPECT_EQ(octo.state, "active");
+  for (int start = 0; start < 2; ++start) {
+    auto to_github = request("github", octo.id);
+    ASSERT_TRUE(connections_->authorize(to_github));
+    EXPECT_THAT(to_github.headers, ElementsAre(Pair("Authorization", "Bearer ghp_1")));
+    auto to_discord = request("discord", team.id);
+    ASSERT_TRUE(connections_->authorize(to_discord));
+    EXPECT_THAT(to_discord.headers, ElementsAre(Pair("Authorization", "Bot bot_1")));
+    restart();  // and again from the database
+  }
+}
+
+TEST_F(ConnectionsTest, ReplacesWhatThePluginPutThere) {
+  const auto octo = connect(ada_, "github", "octo", "ghp_1");
+  auto sent = request("github", octo.id);
+  sent.headers = {{"AUTHORIZATION", "Bearer stolen"}, {"Accept", "*/*"}, {"authorization", "x"}};
+  ASSERT_TRUE(connections_->authorize(sent));
+  EXPECT_THAT(sent.headers, ElementsAre(Pair("Accept", "*/*"), Pair("Authorization", "Bearer ghp_1")));
+}
+
+TEST_F(ConnectionsTest, GivesNoProviderAnothersCredentials) {
+  const auto octo = connect(ada_, "github", "octo", "ghp_1");
+  EXPECT_EQ(refused(request("discord", octo.id)).code, Errc::denied);
+  EXPECT_EQ(refused(request("", octo.id)).code, Errc::denied);
+}
+
+TEST_F(ConnectionsTest, RefusesAConnectionThatIsNotActive) {
+  const auto octo = connect(ada_, "github", "octo", "ghp_1");
+  execute("UPDATE connections SET state = 'pending_reauth' WHERE id = $1", {std::string_view(octo.id.to_string())});
+  restart();
+  const auto refusal = refused(request("github", octo.id));
+  EXPECT_EQ(refusal.code, Errc::unauthenticated);
+  EXPECT_THAT(refusal.message, HasSubstr("pending_reauth"));
+  EXPECT_EQ(refused(request("github", ConnectionId::make(clock_.now()))).code, Errc::unauthenticated);
+}
+
+TEST_F(ConnectionsTest, RefusesAnAuthThatTheConnectionIsNot) {
+  const auto octo = connect(ada_, "github", "octo", "ghp_1");
+  auto own = request("github", octo.id);
+  own.auth = "account";
+  EXPECT_TRUE(connections_->authorize(own));
+  auto other = request("github", octo.id);
+  other.auth = "app";
+  EXPECT_EQ(refused(other).code, Errc::unauthenticated);
+}
+
+TEST_F(ConnectionsTest, SendsNothingWithoutItsCredentials) {
+  const auto octo = connect(ada_, "github", "octo", "ghp_1");
+  execute("UPDATE connections SET auth_type = 'oauth1' WHERE id = $1", {std::string_view(octo.id.to_string())});
+  const auto team = connect(ada_, "discord", "team", "bot_1");
+  restart();
+  EXPECT_EQ(refused(request("github", octo.id)).code, Errc::unauthenticated) << "its auth type is gone";
+  auto to_discord = request("discord", team.id);
+  EXPECT_TRUE(connections_->authorize(to_discord)) << "others go on";
+  load_plugins(root_ / "none");
+  restart();
+  EXPECT_EQ(refused(request("discord", team.id)).code, Errc::unauthenticated) << "its plugin is gone";
+}
+
+TEST_F(ConnectionsTest, DoesNotStartOnASwappedCredential) {
+  const auto octo = connect(ada_, "github", "octo", "ghp_1");
+  const auto other = connect(bob_, "github", "other", "ghp_2");
+  execute(
+      "UPDATE credentials SET sealed = (SELECT sealed FROM credentials WHERE connection_id = $1) "
+      "WHERE connection_id = $2",
+      {std::string_view(octo.id.to_string()), std::string_view(other.id.to_string())});
+  Connections restarted(*database_, *vault_, clock_);
+  restarted.use_manifests(*registry_);
+  const auto loaded = restarted.load();
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, Errc::denied);
+  EXPECT_THAT(loaded.error().message, HasSubstr("'other'"));
+}
+
+TEST_F(ConnectionsTest, KeepsTheTokenOutOfTheDatabase) {
+  connect(ada_, "github", "octo", "ghp_very_secret");
+  std::string stored;
+  ASSERT_TRUE(database_->read([&](store::Transaction& transaction) -> Result<> {
+    auto rows = transaction.execute("SELECT sealed FROM credentials", {},
+                                    [&](const store::Row& row) { stored += row.blob(0); });
+    if (!rows) return std::unexpected(rows.error());
+    return {};
+  }));
+  EXPECT_THAT(stored, Not(IsEmpty()));
+  EXPECT_THAT(stored, Not(HasSubstr("ghp_very_secret")));
+}
+
+TEST_F(ConnectionsTest, KeepsAwkwardTokensWhole) {
+  const std::string awkward = "quo\"te back\\slash {token} ü €";
+  const auto octo = connect(ada_, "github", "octo", awkward);
+  restart();
+  auto sent = request("github", octo.id);
+  ASSERT_TRUE(connections_->authorize(sent));
+  EXPECT_THAT(sent.headers, ElementsAre(Pair("Authorization", "Bearer " + awkward)));
+}
+
+TEST_F(ConnectionsTest, SaysWhatIsWrongWithANewOne) {
+  const std::map<std::string, Secret> token{{"token", Secret("x")}};
+  for (const auto& [wanted, word] : std::vector<std::pair<NewConnection, std::string>>{
+           {{"gitlab", "a", "token", token}, "'gitlab'"},
+           {{"github", "a", "oauth2", token}, "it has: token"},
+           {{"timer", "a", "token", token}, "it has: none"},
+           {{"github", "a", "token", {}}, "auth.token"},
+           {{"github", "a", "token", {{"token", Secret("")}}}, "auth.token"},
+           {{"github", "a", "token", {{"token", Secret("x")}, {"host", Secret("y")}}}, "auth.host"},
+           {{"github", "a", "token", {{"token", Secret("x\r\nHost: evil")}}}, "auth.token"},
+           {{"github", "a", "token", {{"token", Secret(std::string("x\0y", 3))}}}, "auth.token"},
+           {{"github", "a", "token", {{"token", Secret("\xFF\xFE")}}}, "auth.token"},
+           {{"github", "a", "token", {{"token", Secret(std::string(8193, 'x'))}}}, "auth.token"},
+           {{"github", "", "token", token}, "name"},
+           {{"github", "a\nb", "token", token}, "name"},
+           {{"github", "\xFF", "token", token}, "name"},
+           {{"github", std::string(81, 'x'), "token", token}, "name"}}) {
+    const auto refusal_of = refusal(wanted);
+    EXPECT_EQ(refusal_of.code, Errc::invalid) << refusal_of.message;
+    EXPECT_THAT(refusal_of.message, HasSubstr(word));
+    EXPECT_THAT(refusal_of.message, Not(HasSubstr("evil")));
+  }
+  EXPECT_THAT(connections_->list(ada_).value(), IsEmpty());
+}
+
+TEST_F(ConnectionsTest, HasEachNameOnceAUser) {
+  connect(ada_, "github", "octo", "ghp_1");
+  EXPECT_EQ(refusal({"discord", "octo", "token", {{"token", Secret("x")}}}).code, Errc::conflict);
+  connect(bob_, "github", "octo", "ghp_2");
+}
+
+TEST_F(ConnectionsTest, ShowsEachUserTheirOwn) {
+  const auto octo = connect(ada_, "github", "octo", "ghp_1");
+  EXPECT_THAT(connections_->list(ada_).value(), SizeIs(1));
+  EXPECT_THAT(connections_->list(bob_).value(), IsEmpty());
+  EXPECT_EQ(connections_->find(ada_, octo.id).value().name, "octo");
+  EXPECT_EQ(connections_->find_by_name(ada_, "octo").value().id, octo.id);
+  EXPECT_EQ(connections_->find(bob_, octo.id).error().code, Errc::not_found);
+  EXPECT_EQ(connections_->find_by_name(bob_, "octo").error().code, Errc::not_found);
+}
+
+TEST_F(ConnectionsTest, ForgetsARemovedOne) {
+  const auto octo = connect(ada_, "github", "octo", "ghp_1");
+  ASSERT_TRUE(connections_->remove(ada_, octo.id));
+  EXPECT_EQ(refused(request("github", octo.id)).code, Errc::unauthenticated);
+  EXPECT_EQ(connections_->remove(ada_, octo.id).error().code, Errc::not_found);
+  connect(ada_, "github", "octo", "ghp_2");
+}
+
+TEST_F(ConnectionsTest, KeepsOneThatAnActiveFlowUses) {
+  const auto octo = connect(ada_, "github", "octo", "ghp_1");
+  add_watch(octo.id, "active");
+  EXPECT_EQ(connections_->remove(ada_, octo.id).error().code, Errc::conflict);
+  EXPECT_EQ(connections_->remove(bob_, octo.id).error().code, Errc::not_found) << "he is not told that it exists";
+  auto sent = request("github", octo.id);
+  EXPECT_TRUE(connections_->authorize(sent));
+}
+
+TEST_F(ConnectionsTest, LetsOneGoThatOnlyAStoppingWatchNames) {
+  const auto octo = connect(ada_, "github", "octo", "ghp_1");
+  add_watch(octo.id, "stopping");
+  EXPECT_TRUE(connections_->remove(ada_, octo.id));
+}
+
+}  // namespace
+}  // namespace patchbay::vault
