@@ -26,6 +26,13 @@ add_library(patchbay_options INTERFACE)
 target_compile_options(patchbay_options INTERFACE
   -Wall -Wextra -Wpedantic -Werror
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Woverloaded-virtual>)
+option(PATCHBAY_FUZZ "build the fuzz targets for libFuzzer, with clang" OFF)
+if(PATCHBAY_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link,address -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address)
+  # clang 16 has what libstdc++'s <expected> wants of concepts, and does not say so.
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-D__cpp_concepts=202002L> $<$<COMPILE_LANGUAGE:CXX>:-Wno-macro-redefined>)
+endif()
 if(PATCHBAY_SANITIZE)
   add_compile_options(-fsanitize=${PATCHBAY_SANITIZE} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${PATCHBAY_SANITIZE})
