@@ -62,6 +62,21 @@ std::string without_quotes(std::string text) {
   return text;
 }
 
+// A header of an answer. Pistache keeps raw ones but never writes them.
+class TextHeader : public http::Header::Header {
+ public:
+  TextHeader(std::string name, std::string value) : name_(std::move(name)), value_(std::move(value)) {}
+  const char* name() const override { return name_.c_str(); }
+  void write(std::ostream& stream) const override { stream << value_; }
+#ifdef SAFE_HEADER_CAST
+  uint64_t hash() const override { return std::hash<std::string>{}(name_); }
+#endif
+
+ private:
+  std::string name_;
+  std::string value_;
+};
+
 // Answers on the thread that calls it, before it returns: see the decision for why.
 class Bridge : public http::Handler {
  public:
@@ -78,9 +93,9 @@ class Bridge : public http::Handler {
       log::error("api", "a request could not be read: {}", error.what());
       response = problem(500, "internal", "something is wrong here", "none");
     }
-    for (const auto& [name, value] : response.headers) writer.headers().addRaw(http::Header::Raw(name, value));
-    if (!response.content_type.empty()) {
-      writer.headers().addRaw(http::Header::Raw("Content-Type", response.content_type));
+    if (!response.content_type.empty()) response.headers.emplace_back("Content-Type", response.content_type);
+    for (auto& [name, value] : response.headers) {
+      writer.headers().add(std::make_shared<TextHeader>(std::move(name), std::move(value)));
     }
     writer.send(static_cast<http::Code>(response.status), response.body);
   }
@@ -108,9 +123,8 @@ class Bridge : public http::Handler {
 }  // namespace
 
 struct Api::Impl {
-  explicit Impl(const Pistache::Address& address) : endpoint(address) {}
-  http::Endpoint endpoint;
-  bool running = false;
+  std::optional<http::Endpoint> endpoint;  // none: stopped
+  std::uint16_t port = 0;
 };
 
 Api::Api(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -121,32 +135,34 @@ Result<std::unique_ptr<Api>> Api::start(const Services& services, const ApiSetti
   if (settings.secret.empty()) return fail(Errc::invalid, "the API needs a secret that it shares with the gateway");
   try {
     const Pistache::Address address(Pistache::Ipv4::loopback(), Pistache::Port(0));
-    auto impl = std::make_unique<Impl>(address);
+    auto impl = std::make_unique<Impl>();
+    auto& endpoint = impl->endpoint.emplace(address);
     auto options = http::Endpoint::options()
                        .threads(settings.threads)
                        .flags(Pistache::Tcp::Options::ReuseAddr | Pistache::Tcp::Options::NoDelay)
                        .maxRequestSize(settings.request_limit_bytes)
                        .maxResponseSize(64 << 20);
-    impl->endpoint.init(options);
+    endpoint.init(options);
     auto router = std::make_shared<const Router>(services);
-    impl->endpoint.setHandler(http::make_handler<Bridge>(std::move(router), settings.secret));
-    impl->endpoint.serveThreaded();
-    impl->running = true;
+    endpoint.setHandler(http::make_handler<Bridge>(std::move(router), settings.secret));
+    endpoint.serveThreaded();
+    impl->port = endpoint.getPort();
     return std::unique_ptr<Api>(new Api(std::move(impl)));
   } catch (const std::exception& error) {
     return fail(Errc::unavailable, std::string("the API cannot listen: ") + error.what());
   }
 }
 
-std::uint16_t Api::port() const { return impl_->endpoint.getPort(); }
+std::uint16_t Api::port() const { return impl_->port; }
 
 void Api::stop() {
-  if (!std::exchange(impl_->running, false)) return;
+  if (!impl_->endpoint) return;
   try {
-    impl_->endpoint.shutdown();
+    impl_->endpoint->shutdown();
   } catch (const std::exception& error) {
     log::warn("api", "could not be stopped: {}", error.what());
   }
+  impl_->endpoint.reset();  // only now is the port closed
 }
 
 }  // namespace patchbay::api
