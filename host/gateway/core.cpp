@@ -24,6 +24,13 @@ Core::Core(Loop& loop, Backend& backend, GatewaySettings settings, Networks trus
   }
 }
 
+bool Core::hold(std::size_t& held, std::size_t wanted) {
+  if (wanted > held && buffered_bytes - held + wanted > settings.buffered_bytes) return false;
+  buffered_bytes = buffered_bytes - held + wanted;
+  held = wanted;
+  return true;
+}
+
 void Core::count(std::string_view method, Route route, int status, std::chrono::steady_clock::duration took) {
   const auto index = method_index(method);
   const auto key = static_cast<std::uint64_t>(status) << 16 | static_cast<std::uint64_t>(route) << 8 | index;

@@ -40,6 +40,9 @@ struct Core {
   std::size_t buffered_bytes = 0;
   bool draining = false;
 
+  // Changes how much of buffered_bytes a connection holds. False: no room for it, and nothing has changed.
+  [[nodiscard]] bool hold(std::size_t& held, std::size_t wanted);
+
   void count(std::string_view method, Route route, int status, std::chrono::steady_clock::duration took);
 
  private:

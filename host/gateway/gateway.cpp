@@ -1,13 +1,14 @@
 #include "gateway/gateway.hpp"
 
+#include <fmt/format.h>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
-#include <fmt/format.h>
 
 #include "core/log.hpp"
 #include "gateway/connection.hpp"
 #include "gateway/core.hpp"
+#include "gateway/request_check.hpp"
 #include "gateway/response.hpp"
 
 namespace patchbay::gateway {
@@ -25,6 +26,9 @@ Result<std::unique_ptr<asio::ssl::context>> make_tls(const GatewaySettings& sett
   auto context = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
   context->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
                        asio::ssl::context::no_tlsv1_1);
+  // Idle connections keep no buffers of OpenSSL's.
+  ::SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);
+  ::SSL_CTX_set_options(context->native_handle(), SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   boost::system::error_code error;
   context->use_certificate_chain_file(settings.certificate_file, error);
   if (error) {
@@ -48,15 +52,16 @@ struct Gateway::Impl {
   Result<> listen() {
     boost::system::error_code error;
     const auto address = asio::ip::make_address(core->settings.address, error);
-    if (error) return fail(Errc::invalid, fmt::format("'{}' is not an IP address to listen on", core->settings.address));
+    if (error)
+      return fail(Errc::invalid, fmt::format("'{}' is not an IP address to listen on", core->settings.address));
     const tcp::endpoint endpoint(address, core->settings.port);
     acceptor.open(endpoint.protocol(), error);
     if (!error) acceptor.set_option(Acceptor::reuse_address(true), error);
     if (!error) acceptor.bind(endpoint, error);
     if (!error) acceptor.listen(4096, error);
     if (error) {
-      return fail(Errc::unavailable,
-                  fmt::format("cannot listen on {}:{}: {}", core->settings.address, core->settings.port, error.message()));
+      return fail(Errc::unavailable, fmt::format("cannot listen on {}:{}: {}", core->settings.address,
+                                                 core->settings.port, error.message()));
     }
     return {};
   }
@@ -105,9 +110,10 @@ struct Gateway::Impl {
   // One try to say why: nothing is kept for a client that does not read it.
   void turn_away(Socket socket) {
     if (tls) return;
-    auto response = problem(503, "overloaded", "too many connections", "none");
+    const auto id = request_id_of({});
+    auto response = problem(503, "overloaded", "too many connections", id);
     response.headers.emplace_back("Retry-After", "1");
-    const auto text = serialise(response, "none", false, false, false);
+    const auto text = serialise(response, id, false, false, false);
     boost::system::error_code ignored;
     socket.non_blocking(true, ignored);
     socket.write_some(asio::buffer(text), ignored);

@@ -53,11 +53,38 @@ bool Networks::contains(std::string_view address) const {
     const int rest = network.prefix % 8;
     if (rest == 0) return true;
     const auto mask = static_cast<unsigned char>(0xff << (8 - rest));
-    if (((static_cast<unsigned char>(network.bytes[whole]) ^ static_cast<unsigned char>((*bytes)[whole])) & mask) == 0) {
+    if (((static_cast<unsigned char>(network.bytes[whole]) ^ static_cast<unsigned char>((*bytes)[whole])) & mask) ==
+        0) {
       return true;
     }
   }
   return false;
+}
+
+std::string client_behind(const Networks& trusted, std::string_view peer, const Headers& headers) {
+  if (trusted.empty() || !trusted.contains(peer)) return std::string(peer);
+  for (auto line = headers.rbegin(); line != headers.rend(); ++line) {
+    if (line->first != "x-forwarded-for") continue;
+    std::string_view list = line->second;
+    while (!list.empty()) {
+      const auto comma = list.rfind(',');
+      auto last = comma == std::string_view::npos ? list : list.substr(comma + 1);
+      list = comma == std::string_view::npos ? std::string_view() : list.substr(0, comma);
+      while (!last.empty() && (last.front() == ' ' || last.front() == '\t')) last.remove_prefix(1);
+      while (!last.empty() && (last.back() == ' ' || last.back() == '\t')) last.remove_suffix(1);
+      if (!address_bytes(last)) return std::string(peer);  // what a trusted proxy does not know stays unknown
+      if (!trusted.contains(last)) return std::string(last);
+    }
+  }
+  return std::string(peer);
+}
+
+bool is_secure_behind(const Networks& trusted, std::string_view peer, const Headers& headers, bool tls) {
+  if (trusted.empty() || !trusted.contains(peer)) return tls;
+  for (auto line = headers.rbegin(); line != headers.rend(); ++line) {
+    if (line->first == "x-forwarded-proto") return line->second == "https";
+  }
+  return tls;
 }
 
 }  // namespace patchbay::gateway

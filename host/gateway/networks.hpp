@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "gateway/gateway.hpp"
 
 namespace patchbay::gateway {
 
@@ -24,5 +25,13 @@ class Networks {
   };
   std::vector<Network> networks_;
 };
+
+// The client's address behind proxies that are trusted: the last of X-Forwarded-For (all lines of it together) that is
+// not one of them. peer: the address of the connection, returned when it is no trusted proxy or what it says is no
+// address. headers: names in lower case.
+[[nodiscard]] std::string client_behind(const Networks& trusted, std::string_view peer, const Headers& headers);
+
+// Does the client speak TLS? X-Forwarded-Proto counts only from a trusted proxy.
+[[nodiscard]] bool is_secure_behind(const Networks& trusted, std::string_view peer, const Headers& headers, bool tls);
 
 }  // namespace patchbay::gateway

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "core/executor.hpp"
@@ -13,11 +14,15 @@ namespace patchbay::gateway {
 struct UpstreamRequest {
   std::string method;
   std::string target;
-  Headers headers;  // as the client sent them; hop-by-hop ones and ours are left out here
+  Headers headers;  // of normal_headers()
   std::string body;
   std::string request_id;
   std::string client;
+  bool secure = false;  // does the client speak TLS?
 };
+
+// What of the client's headers goes on: what the API reads, one of each. nullopt: two of one.
+[[nodiscard]] std::optional<Headers> normal_headers(const Headers& headers);
 
 // Passes it to 127.0.0.1:api_port with the secret, on a connection of its own, and answers once: what came back, or a
 // 502 or 504 problem. On the loop.

@@ -12,7 +12,8 @@ struct Response {
   int status = 200;
   std::string content_type;
   std::string body;
-  Headers headers;  // beside Content-Type, Content-Length, Connection and X-Request-Id
+  Headers headers;               // beside Content-Type, Content-Length, Connection and X-Request-Id
+  std::string head_length = {};  // of an answer to HEAD whose body nobody made: Content-Length as the API said it
 };
 
 // RFC 9457. code: "payload_too_large".

@@ -69,8 +69,36 @@ Route route_of(std::string_view path) {
 
 std::string_view pattern_of(Route route) {
   constexpr std::array<std::string_view, 9> kPatterns{"/hooks/{token}", "/livez", "/readyz", "/health", "/metrics",
-                                                      "/about.json", "/api", "*", "none"};
+                                                      "/about.json",    "/api",   "*",       "none"};
   return kPatterns.at(static_cast<std::size_t>(route));
+}
+
+std::string path_for_log(const Target& target) {
+  constexpr std::size_t kShown = 6;
+  constexpr std::size_t kLong = 16;  // no token is as short
+  if (target.route == Route::hook) {
+    return "/hooks/" + target.token.substr(0, kShown) + (target.token.size() > kShown ? "~" : "");
+  }
+  if (target.route != Route::none) return target.path;
+  // Nobody's path may be nearly that of a hook, in any of many ways: what may be a token is cut wherever it stands.
+  std::string shown;
+  std::string_view rest = target.path;
+  while (!rest.empty()) {
+    const auto next = rest.find('/', 1);
+    const auto segment = rest.substr(0, next);
+    shown += segment.size() > kLong ? std::string(segment.substr(0, kShown + 1)) + "~" : std::string(segment);
+    rest.remove_prefix(std::min(next, rest.size()));
+  }
+  return shown.empty() ? "-" : shown;
+}
+
+bool is_well_escaped(std::string_view query) {
+  for (std::size_t i = 0; i < query.size(); ++i) {
+    if (query[i] != '%') continue;
+    if (i + 2 >= query.size() || nibble(query[i + 1]) < 0 || nibble(query[i + 2]) < 0) return false;
+    i += 2;
+  }
+  return true;
 }
 
 std::optional<Target> parse_target(std::string_view text) {
@@ -109,6 +137,7 @@ std::optional<Target> parse_target(std::string_view text) {
     rest.remove_prefix(slash + 1);
   }
   target.route = route_of(target.path);
+  if (target.route == Route::api && !is_well_escaped(target.query)) return std::nullopt;
   return target;
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -85,6 +86,12 @@ class Client {
   [[nodiscard]] bool closed() {
     return loop_.run_until([&] { return !read_some(); }, std::chrono::seconds{5});
   }
+  // Reads nothing of what has come: has the other side given up?
+  [[nodiscard]] bool reset_by_peer() const {
+    pollfd poll{fd_, 0, 0};
+    return ::poll(&poll, 1, 0) > 0 && (poll.revents & (POLLERR | POLLHUP)) != 0;
+  }
+  [[nodiscard]] int descriptor() const { return fd_; }
   // Statuses of the answers, as they came.
   [[nodiscard]] std::vector<int> statuses() const {
     std::vector<int> all;
