@@ -17,6 +17,7 @@ struct Runner::Run {
   std::vector<std::shared_ptr<const JsonDocument>> documents;  // that the outputs point into
   std::vector<StepRow> unsaved;                                // decided since the last save, no reaction among them
   std::string error;                                           // the first failure that ends the run
+  std::size_t work = flow::kWork;                              // what is left for its conditions, all together
   int saving = 0;                                              // results on their way to the store
 
   const flow::Flow& flow() const { return *start.flow->flow; }
@@ -136,7 +137,7 @@ void Runner::evaluate_condition(Run& run, std::size_t index) {
   auto& node = run.nodes[index];
   node.attempt = 1;
   node.started = clock_.now();
-  const auto value = run.flow().nodes[index].condition->test({run.flow().names, run.outputs});
+  const auto value = run.flow().nodes[index].condition->test({run.flow().names, run.outputs, &run.work});
   if (!value) {
     node.state = NodeState::failed;
     run.error = fmt::format("{}: {}", run.flow().nodes[index].id, value.error().message);

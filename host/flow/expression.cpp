@@ -50,8 +50,9 @@ struct Expression::Impl {
   template <class Use>
   auto evaluate(const Scope& scope, Use&& use) const -> decltype(use(Value{})) {
     if (const auto value = plain_value(scope)) return use(*value);
-    jsonata::Evaluator evaluator(scope.outputs);
+    jsonata::Evaluator evaluator(scope.outputs, scope.work == nullptr ? kWork : *scope.work);
     const auto value = evaluator.run(*root);
+    if (scope.work != nullptr) *scope.work = evaluator.work_left();
     if (evaluator.error()) return std::unexpected(*evaluator.error());
     return use(value);
   }
@@ -79,10 +80,11 @@ const std::vector<std::size_t>& Expression::uses() const { return impl_->uses; }
 
 Result<bool> Expression::test(const Scope& scope) const {
   if (const auto value = impl_->plain_value(scope); value && !value->is_array()) {
-    return jsonata::Evaluator({}).truth(*value);
+    return jsonata::Evaluator({}, kWork).truth(*value);
   }
-  jsonata::Evaluator evaluator(scope.outputs);
+  jsonata::Evaluator evaluator(scope.outputs, scope.work == nullptr ? kWork : *scope.work);
   const bool truth = evaluator.truth(evaluator.run(*impl_->root));
+  if (scope.work != nullptr) *scope.work = evaluator.work_left();
   if (evaluator.error()) return std::unexpected(*evaluator.error());
   return truth;
 }

@@ -15,7 +15,12 @@ namespace patchbay::flow {
 struct Scope {
   std::span<const std::string> names;  // node ids
   std::span<const JsonView> outputs;   // same length
+  // What several evaluations may cost together, in units of work; nullptr: each has kWork for itself.
+  std::size_t* work = nullptr;
 };
+
+// About 20 ms: expressions run on the loop's thread.
+inline constexpr std::size_t kWork = 200'000;
 
 // Where an expression is wrong.
 struct ExpressionError {

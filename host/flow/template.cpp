@@ -146,11 +146,15 @@ const std::vector<std::size_t>& Template::uses() const {
 
 bool Template::has_typed_expression() const { return impl_ && impl_->has_typed; }
 
-Result<> Template::render(const Scope& scope, std::string& out) const {
+Result<> Template::render(const Scope& whole, std::string& out) const {
   if (!impl_) {
     out += "null";
     return {};
   }
+  // All expressions of a template share one budget: a long one must not hold up the loop for long.
+  auto scope = whole;
+  std::size_t work = kWork;
+  if (scope.work == nullptr) scope.work = &work;
   const auto start = out.size();
   for (const auto& part : impl_->parts) {
     out += part.before;

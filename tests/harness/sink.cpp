@@ -96,8 +96,9 @@ void Sink::serve() {
           connections.try_emplace(client, client);
           watch(epoll, client);
         }
-      } else if (!read_and_answer(connections.at(fd))) {
-        connections.erase(fd);
+      } else if (const auto found = connections.find(fd); found != connections.end()) {
+        // A socket that is closed here can still be reported: a child that is just being started holds it until exec.
+        if (!read_and_answer(found->second)) connections.erase(found);
       }
     }
   }

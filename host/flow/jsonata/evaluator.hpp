@@ -17,15 +17,15 @@ namespace patchbay::flow::jsonata {
 // the first error stays.
 class Evaluator {
  public:
-  static constexpr std::size_t kFuel = 1'000'000;       // about 50 ms
   static constexpr std::size_t kMostMemory = 64 << 20;  // bytes in the arena
   static constexpr std::size_t kMostText = 4 << 20;     // bytes of one string
 
-  explicit Evaluator(std::span<const JsonView> outputs) : outputs_(outputs) {}
+  Evaluator(std::span<const JsonView> outputs, std::size_t work) : outputs_(outputs), fuel_(work) {}
 
   // The value of a whole expression. input: what names mean where they are not bound to nodes' outputs.
   [[nodiscard]] Value run(const Node& root, const Value& input = {});
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
+  [[nodiscard]] std::size_t work_left() const { return fuel_; }
 
   [[nodiscard]] Value evaluate(const Node& node, const Value& input);
 
@@ -68,7 +68,7 @@ class Evaluator {
   std::span<const JsonView> outputs_;
   Value input_;
   const Array* wrapper_ = nullptr;  // around an input that is an array, so that it counts as one value
-  std::size_t fuel_ = kFuel;
+  std::size_t fuel_;
   std::optional<Error> error_;
   Arena arena_;
 };
