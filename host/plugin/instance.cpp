@@ -155,6 +155,7 @@ Instance::TaskId Instance::begin(Call call, Done done) {
   out.callback_url = raw(work.callback_url);
   out.callback_secret = raw(task->secret_reference);
   tasks_.emplace(task->id, task);
+  task_count_ = tasks_.size();
   enter(task, [this, &task] { call_verb(*task); });
   return task->id;
 }
@@ -227,6 +228,7 @@ void Instance::after_call(const TaskPointer& task) {
 // The outcome goes out here, where no plugin code is on the stack: whoever gets it may begin another task.
 void Instance::end(const TaskPointer& task) {
   if (tasks_.erase(task->id) == 0) return;
+  task_count_ = tasks_.size();
   if (task->deadline_timer != 0) loop_.cancel(task->deadline_timer);
   if (task->cancelled && task->outcome.error) task->outcome.error = *task->cancelled;
   // Waits that it has left behind are answered, too.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <memory>
@@ -47,7 +48,7 @@ class Instance : public Provider {
 
   TaskId begin(Call call, Done done) override;
   void cancel(TaskId task) override;
-  [[nodiscard]] std::size_t tasks() const { return tasks_.size(); }
+  [[nodiscard]] std::size_t tasks() const { return task_count_; }  // any thread
 
   // For the extensions (extensions.cpp), which get the pbay_host and nothing else.
   [[nodiscard]] static Instance& of(const pbay_host* host);
@@ -108,6 +109,7 @@ class Instance : public Provider {
   const Task* current_ = nullptr;
   std::uint64_t next_id_ = 1;
   std::unordered_map<std::uint64_t, TaskPointer> tasks_;
+  std::atomic<std::size_t> task_count_{0};
   std::unordered_map<std::uint64_t, Wait> waits_;
   std::deque<std::string> scratch_;
   std::vector<std::pair<std::string_view, std::shared_ptr<const JsonDocument>>> documents_;  // of the present call

@@ -69,7 +69,7 @@ Outcome run(const json& test, const fs::path& file) {
   }
   const auto data = input_of(test);
   const auto document = data.is_discarded() ? nullptr : JsonDocument::parse(data.dump()).value();
-  Evaluator evaluator({});
+  Evaluator evaluator({}, 1'000'000);
   const auto value = evaluator.run(**root, document ? Value::from(document->root()) : Value{});
   std::string shown = evaluator.error() ? "error: " + evaluator.error()->message : "undefined";
   bool right = false;
