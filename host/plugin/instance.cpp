@@ -81,7 +81,10 @@ Instance::Instance(Loop& loop, const Clock& clock, egress::HttpClient& client, c
 }
 
 Instance::~Instance() {
-  while (!tasks_.empty()) cancel_task(tasks_.begin()->second, {Errc::cancelled, "the plugin is shut down"});
+  while (!tasks_.empty()) {
+    const auto task = tasks_.begin()->second;  // a copy: the table's own goes when the task ends
+    cancel_task(task, {Errc::cancelled, "the plugin is shut down"});
+  }
   *alive_ = false;
   if (self_ == nullptr) return;
   inside_ = true;
