@@ -19,8 +19,8 @@ struct Scope {
   std::size_t* work = nullptr;
 };
 
-// About 20 ms: expressions run on the loop's thread.
-inline constexpr std::size_t kWork = 200'000;
+// About 50 ms: expressions run on the loop's thread.
+inline constexpr std::size_t kWork = 1'000'000;
 
 // Where an expression is wrong.
 struct ExpressionError {

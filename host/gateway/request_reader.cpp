@@ -62,6 +62,7 @@ void RequestReader::on_finish_impl(ErrorCode&) {}
 
 HeadScan::Found HeadScan::look(std::string_view bytes) {
   while (true) {
+    if (at_ >= bytes.size()) return Found::more;  // nothing new to look at
     const auto* found = static_cast<const char*>(std::memchr(bytes.data() + at_, '\n', bytes.size() - at_));
     const auto feed = found == nullptr ? bytes.size() : static_cast<std::size_t>(found - bytes.data());
     const auto line = bytes.substr(at_, feed - at_);

@@ -260,7 +260,7 @@ void Instance::cancel(TaskId id) {
   if (auto task = find(id)) cancel_task(task, {Errc::cancelled, "cancelled by the host"});
 }
 
-void Instance::cancel_task(const TaskPointer& task, Error reason) {
+void Instance::cancel_task(TaskPointer task, Error reason) {
   task->cancelled = std::move(reason);
   while (!task->finished) {
     const auto wait =

@@ -74,7 +74,7 @@ class Instance : public Provider {
   void after_call(const TaskPointer& task);
   void end(const TaskPointer& task);
   void arm_deadline(const TaskPointer& task);
-  void cancel_task(const TaskPointer& task, Error reason);
+  void cancel_task(TaskPointer task, Error reason);  // by value: its place in the table goes meanwhile
   void answer(std::uint64_t wait, pbay_status status, Result<egress::HttpReply>* reply);
   [[nodiscard]] TaskPointer find(std::uint64_t id);
 
