@@ -70,6 +70,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   address.sin_family = AF_INET;
   address.sin_port = htons(it.gateway->port());
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  // From an address of its own each time: what the gateway closes first stays in TIME_WAIT and keeps its client's port.
+  static std::uint32_t number = 0;
+  sockaddr_in from = address;
+  from.sin_port = 0;
+  from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + ++number % 0xfff0);
+  check(::bind(fd, reinterpret_cast<sockaddr*>(&from), sizeof from) == 0, "there is an address");
   check(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0, "the gateway accepts");
   const linger reset{1, 0};  // no port is left in TIME_WAIT
   ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
