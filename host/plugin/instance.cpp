@@ -120,8 +120,8 @@ std::shared_ptr<const JsonDocument> Instance::parsed(std::string_view text) {
   auto document = JsonDocument::parse(text);
   if (!document) return nullptr;
   // Only what the host owns stays as it is during the call; a plugin's own buffer may be written again.
-  const auto& call = current_ == nullptr ? Call{} : current_->call;
-  const bool ours = text.data() == call.params.data() || text.data() == call.state.data();
+  const auto* call = current_ == nullptr ? nullptr : &current_->call;
+  const bool ours = call != nullptr && (text.data() == call->params.data() || text.data() == call->state.data());
   if (ours) documents_.emplace_back(text, *document);
   scratch_documents_.push_back(*document);
   return *document;
@@ -236,8 +236,10 @@ void Instance::end(const TaskPointer& task) {
   if (task->cancelled && task->outcome.error) task->outcome.error = *task->cancelled;
   // Waits that it has left behind are answered, too.
   std::vector<std::uint64_t> left;
-  for (const auto& [id, wait] : waits_) {
-    if (task->waits > 0 && wait.task == task) left.push_back(id);
+  if (task->waits > 0) {
+    for (const auto& [id, wait] : waits_) {
+      if (wait.task == task) left.push_back(id);
+    }
   }
   for (const auto id : left) answer(id, PBAY_E_CANCELLED, nullptr);
   const auto failed = task->outcome.error ? 1 : 0;

@@ -93,7 +93,10 @@ struct Verifier::Impl {
     if (!fed) return fed;
     std::array<char, EVP_MAX_MD_SIZE> expected{};
     std::size_t length = 0;
-    EVP_MAC_final(context.get(), reinterpret_cast<unsigned char*>(expected.data()), &length, expected.size());
+    auto* const mac_bytes = reinterpret_cast<unsigned char*>(expected.data());
+    if (EVP_MAC_final(context.get(), mac_bytes, &length, expected.size()) != 1) {
+      return fail(Errc::internal, "OpenSSL cannot finish an HMAC");
+    }
     if (!equal_in_constant_time(given, {expected.data(), length})) {
       return fail(Errc::unauthenticated, "the signature is wrong");
     }
