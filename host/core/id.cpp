@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <mutex>
+#include <utility>
 
 #include <sodium.h>
 
@@ -13,6 +14,17 @@ struct Sequence {
   std::mutex mutex;
   std::int64_t millisecond = 0;           // guarded by mutex
   std::array<std::uint8_t, 10> random{};  // guarded by mutex
+  // Random numbers in stock, guarded by mutex: one system call for many ids.
+  std::array<std::uint16_t, 256> steps{};
+  std::size_t left = 0;
+
+  std::uint16_t step() {
+    if (left == 0) {
+      randombytes_buf(steps.data(), sizeof steps);
+      left = steps.size();
+    }
+    return std::exchange(steps[--left], std::uint16_t{0});
+  }
 };
 
 Sequence& sequence() {
@@ -43,7 +55,7 @@ Uuid Uuid::make(Timestamp now) {
     state.random[2] &= 0x3f;  // the counter's upper bits start low, so that it does not run over
   } else {
     // Count up by a random step from the last byte on: unguessable neighbours, strictly growing.
-    std::uint32_t carry = 1 + randombytes_uniform(1U << 16);
+    std::uint32_t carry = 1U + state.step();
     for (std::size_t i = state.random.size(); i-- > 0 && carry != 0;) {
       carry += state.random[i];
       state.random[i] = static_cast<std::uint8_t>(carry);

@@ -1,5 +1,8 @@
 #include "engine/run_store.hpp"
 
+#include "core/log.hpp"
+#include "journal/packed_body.hpp"
+
 namespace patchbay::engine {
 namespace {
 
@@ -137,7 +140,7 @@ Result<std::vector<OpenRun>> RunStore::load_open(RunId after, int limit) {
     runs.clear();
     auto rows = transaction.execute(
         "SELECT r.id, r.flow_id, r.flow_version, r.user_id, r.watch_id, r.event_id, r.started_at, w.node_id, e.data, "
-        "d.body FROM runs r JOIN events e ON e.id = r.event_id LEFT JOIN watches w ON w.id = r.watch_id "
+        "d.body, d.body_size FROM runs r JOIN events e ON e.id = r.event_id LEFT JOIN watches w ON w.id = r.watch_id "
         "LEFT JOIN deliveries d ON d.id = e.delivery_id "
         "WHERE r.status IN ('pending', 'running') AND r.id > $1 ORDER BY r.id LIMIT $2",
         {std::string_view(after.to_string()), std::int64_t{limit}}, [&runs](const store::Row& row) {
@@ -150,7 +153,13 @@ Result<std::vector<OpenRun>> RunStore::load_open(RunId after, int limit) {
           run.event = EventId::parse(row.text(5)).value_or(EventId{});
           run.started = time_at(row, 6);
           run.trigger_node = row.text(7);
-          run.data = row.is_null(8) ? row.blob(9) : row.text(8);
+          if (row.is_null(8)) {
+            auto body = journal::unpack_body(row.blob(9), row.integer(10));
+            if (!body) log::error("engine", "run {}: {}", run.id.to_string(), body.error().message);
+            run.data = std::move(body).value_or("");
+          } else {
+            run.data = row.text(8);
+          }
           runs.push_back(std::move(run));
         });
     if (!rows) return std::unexpected(rows.error());

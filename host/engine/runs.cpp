@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "journal/packed_body.hpp"
+
 namespace patchbay::engine {
 namespace {
 
@@ -106,10 +108,11 @@ Result<RunDetail> find_run(store::Database& database, UserId user, RunId id) {
   std::vector<StepDetail> steps;
   auto read = database.read([&](Transaction& transaction) -> Result<> {
     steps.clear();
+    Result<> unpacked;
     const std::string run_id = id.to_string();
     auto found = transaction.execute(
         "SELECT r.id, r.flow_id, r.flow_version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, "
-        "r.error, r.watch_id, f.name, e.event_key, e.delivery_id, e.data, d.body, w.node_id, v.definition FROM runs r "
+        "r.error, r.watch_id, f.name, e.event_key, e.delivery_id, e.data, d.body, w.node_id, v.definition, d.body_size FROM runs r "
         "LEFT JOIN flows f ON f.id = r.flow_id LEFT JOIN events e ON e.id = r.event_id "
         "LEFT JOIN deliveries d ON d.id = e.delivery_id LEFT JOIN watches w ON w.id = r.watch_id "
         "LEFT JOIN flow_versions v ON v.flow_id = r.flow_id AND v.version = r.flow_version "
@@ -122,11 +125,17 @@ Result<RunDetail> find_run(store::Database& database, UserId user, RunId id) {
           detail.flow_name = row.text(10);
           detail.event_key = row.text(11);
           if (!row.is_null(12)) detail.delivery = DeliveryId::parse(row.text(12));
-          event_data = row.is_null(13) ? row.blob(14) : row.text(13);
+          if (row.is_null(13)) {
+            if (auto body = journal::unpack_body(row.blob(14), row.integer(17))) event_data = *std::move(body);
+            else unpacked = std::unexpected(body.error());
+          } else {
+            event_data = row.text(13);
+          }
           trigger_node = row.text(15);
           definition = row.text(16);
         });
     if (!found) return std::unexpected(found.error());
+    if (!unpacked) return unpacked;
     auto rows = transaction.execute(
         "SELECT node_id, status, port, attempt, input, output, error, started_at, finished_at, next_at FROM steps "
         "WHERE run_id = $1 ORDER BY started_at",

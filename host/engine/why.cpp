@@ -41,7 +41,7 @@ struct Facts {
 
 Result<> read_delivery(Transaction& transaction, std::string_view user, std::string_view id, Facts& facts) {
   auto rows = transaction.execute(
-      "SELECT d.id, d.received_at, d.method, d.status, d.attempt, d.http_status, d.events, LENGTH(d.body), d.error, "
+      "SELECT d.id, d.received_at, d.method, d.status, d.attempt, d.http_status, d.events, d.body_size, d.error, "
       "w.provider, w.trigger_name FROM deliveries d LEFT JOIN watches w ON w.id = d.watch_id "
       "WHERE d.id = $1 AND (d.user_id = $2 OR $2 = '')",
       {id, user}, [&](const Row& row) {

@@ -1,7 +1,9 @@
 // Reading deliveries back, and claiming those that are not processed yet.
 #include <fmt/format.h>
 
+#include "core/log.hpp"
 #include "journal/journal.hpp"
+#include "journal/packed_body.hpp"
 
 namespace patchbay::journal {
 namespace {
@@ -39,7 +41,9 @@ OpenDelivery to_open(const Row& row) {
   record.method = row.text(5);
   record.query = row.text(6);
   record.headers_json = row.text(7);
-  auto body = std::make_shared<const std::string>(row.blob(8));
+  auto unpacked = unpack_body(row.blob(8), row.integer(13));
+  if (!unpacked) log::error("journal", "delivery {}: {}", record.id.to_string(), unpacked.error().message);
+  auto body = std::make_shared<const std::string>(std::move(unpacked).value_or(""));
   record.body = *body;
   record.owner = std::move(body);
   record.status = DeliveryStatus::processing;
@@ -75,7 +79,7 @@ Result<std::vector<DeliverySummary>> list_deliveries(store::Database& database, 
   auto read = database.read([&](Transaction& transaction) {
     list.clear();
     return done_or_error(transaction.execute(
-        "SELECT id, watch_id, flow_id, received_at, method, status, attempt, http_status, events, LENGTH(body), error "
+        "SELECT id, watch_id, flow_id, received_at, method, status, attempt, http_status, events, body_size, error "
         "FROM deliveries WHERE user_id = $1 AND id < $2 AND ($3 = '' OR watch_id = $3) AND ($4 = '' OR flow_id = $4) "
         "AND ($5 = '' OR status = $5) ORDER BY id DESC LIMIT $6",
         {std::string_view(user), std::string_view(before), std::string_view(watch), std::string_view(flow),
@@ -92,17 +96,21 @@ Result<DeliveryDetail> find_delivery(store::Database& database, UserId user, Del
   std::optional<DeliveryDetail> found;
   auto read = database.read([&](Transaction& transaction) -> Result<> {
     found.reset();
+    Result<> unpacked;
     auto rows = transaction.execute(
-        "SELECT id, watch_id, flow_id, received_at, method, status, attempt, http_status, events, LENGTH(body), error, "
+        "SELECT id, watch_id, flow_id, received_at, method, status, attempt, http_status, events, body_size, error, "
         "query, headers, body FROM deliveries WHERE id = $1 AND user_id = $2",
-        {std::string_view(wanted), std::string_view(owner)}, [&found](const Row& row) {
+        {std::string_view(wanted), std::string_view(owner)}, [&](const Row& row) {
           auto& detail = found.emplace();
           read_summary(row, detail);
           detail.query = row.text(11);
           detail.headers_json = row.text(12);
-          detail.body = row.blob(13);
+          auto body = unpack_body(row.blob(13), row.integer(9));
+          if (body) detail.body = *std::move(body);
+          else unpacked = std::unexpected(body.error());
         });
     if (!rows || !found) return done_or_error(rows);
+    if (!unpacked) return unpacked;
     return done_or_error(transaction.execute(
         "SELECT e.id, e.event_key, r.id FROM events e LEFT JOIN runs r ON r.event_id = e.id WHERE e.delivery_id = $1 "
         "ORDER BY e.id",
@@ -131,7 +139,7 @@ Result<std::vector<OpenDelivery>> claim_open_deliveries(store::Database& databas
         "SELECT id FROM deliveries WHERE status IN ('pending', 'processing', 'retry_ready') "
         "AND (next_at IS NULL OR next_at <= $1) ORDER BY id LIMIT $3) "
         "RETURNING id, watch_id, flow_id, user_id, received_at, method, query, headers, body, attempt, next_at, "
-        "http_status, error",
+        "http_status, error, body_size",
         {micros(now), micros(now + lease), std::int64_t{limit}},
         [&claimed](const Row& row) { claimed.push_back(to_open(row)); }));
   });

@@ -36,6 +36,7 @@ void IngestItem::begin_try() {
   flow_text = IdText(ingest_.flow.uuid());
   user_text = IdText(ingest_.user.uuid());
   if (const auto* delivery = source()) source_text = IdText(delivery->id.uuid());
+  if (ingest_.delivery) body = PackedBody(ingest_.delivery->body);
   event_texts.reserve(ingest_.events.size());
   for (const auto& event : ingest_.events) event_texts.push_back({IdText(event.id.uuid()), IdText(event.run.uuid())});
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "journal/journal.hpp"
+#include "journal/packed_body.hpp"
 
 namespace patchbay::journal {
 
@@ -51,6 +52,7 @@ class IngestItem final : public store::GroupCommit::Item {
   IdText user_text;
   IdText source_text;
   std::vector<EventTexts> event_texts;
+  PackedBody body;  // of a new delivery
 
  private:
   Ingest ingest_;

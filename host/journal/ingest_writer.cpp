@@ -16,7 +16,7 @@ Param status_or_null(int http_status) { return http_status == 0 ? Param{nullptr}
 IngestWriter::IngestWriter(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items)
     : transaction_(transaction) {
   items_.reserve(items.size());
-  params_.reserve(items.size() * 15);
+  params_.reserve(items.size() * 16);
   for (auto* item : items) {
     auto* ingest = static_cast<IngestItem*>(item);
     ingest->begin_try();
@@ -106,15 +106,15 @@ Result<> IngestWriter::insert_deliveries() {
         params_.end(),
         {item->source_text.view(), item->watch_text.view(), item->flow_text.view(), item->user_text.view(),
          micros(delivery->received), std::string_view(delivery->method), std::string_view(delivery->query),
-         std::string_view(delivery->headers_json), store::Blob{delivery->body}, name_of(delivery->status),
-         std::int64_t{delivery->attempt}, time_or_null(delivery->next), status_or_null(delivery->http_status),
+         std::string_view(delivery->headers_json), store::Blob{item->body.stored()}, item->body.size(),
+         name_of(delivery->status), std::int64_t{delivery->attempt}, time_or_null(delivery->next), status_or_null(delivery->http_status),
          std::int64_t{item->fresh_events()}, text_or_null(delivery->error)});
   }
   auto added = flush(
-      "INSERT INTO deliveries (id, watch_id, flow_id, user_id, received_at, method, query, headers, body, status, "
-      "attempt, next_at, http_status, events, error) "
-      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-      15);
+      "INSERT INTO deliveries (id, watch_id, flow_id, user_id, received_at, method, query, headers, body, body_size, "
+      "status, attempt, next_at, http_status, events, error) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+      16);
   if (!added) return std::unexpected(added.error());
   return {};
 }

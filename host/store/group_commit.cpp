@@ -100,6 +100,7 @@ std::size_t GroupCommit::pending() const {
 }
 
 void GroupCommit::Impl::run() {
+  std::size_t last = 0;  // how many the batch before held
   while (true) {
     {
       std::unique_lock lock(mutex);
@@ -109,7 +110,11 @@ void GroupCommit::Impl::run() {
       }
       asleep = false;
       if (queue.empty()) return;
+      if (last >= limits.busy && queue.size() < limits.full) {
+        wake.wait_for(lock, limits.gather, [this] { return stopping; });
+      }
       taken.swap(queue);
+      last = taken.size();
     }
     const std::span all(taken);
     for (std::size_t first = 0; first < all.size(); first += limits.batch) {

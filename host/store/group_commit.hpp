@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -13,7 +14,10 @@
 namespace patchbay::store {
 
 // One thread that commits what many wait for. It takes all that is queued, applies it in one transaction, commits
-// once, and then tells each: fsync is paid by the batch. There is no linger: while one batch commits, the next gathers.
+// once, and then tells each: fsync, and each index page, is paid by the batch. While one batch commits, the next
+// gathers. Under load it gathers a moment longer (Limits::gather), as PostgreSQL's commit_delay does where
+// commit_siblings are waiting: https://www.postgresql.org/docs/15/runtime-config-wal.html#GUC-COMMIT-DELAY. A lone item
+// is never made to wait.
 //
 // An Item belongs to an Applier, which applies a batch of its items with few statements. When a batch fails, its halves
 // are applied each in a transaction of its own, and so on down, so that one bad item of a thousand fails alone after
@@ -40,6 +44,10 @@ class GroupCommit {
     std::size_t items = 10'000;
     std::size_t bytes = 64 << 20;
     std::size_t batch = 1'000;  // at most so many in one transaction
+    // After a batch of at least `busy` the thread waits so long for more, unless `full` are there already.
+    std::chrono::microseconds gather{700};
+    std::size_t busy = 4;
+    std::size_t full = 32;
   };
 
   // appliers are applied in this order within a batch; they and the database outlive this. finished() runs on executor,

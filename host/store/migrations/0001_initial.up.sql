@@ -94,7 +94,8 @@ CREATE TABLE watches (
 );
 CREATE INDEX watches_flow ON watches (flow_id);
 
--- One inbound webhook request, raw. status: pending, processing, processed, retry_ready, dead.
+-- One inbound webhook request, raw; body is packed where it is shorter than body_size (journal/packed_body).
+-- status: pending, processing, processed, retry_ready, dead.
 CREATE TABLE deliveries (
   id TEXT PRIMARY KEY,
   watch_id TEXT NOT NULL,
@@ -106,6 +107,7 @@ CREATE TABLE deliveries (
   headers TEXT NOT NULL,
   -- sqlite: body BLOB NOT NULL,
   -- postgresql: body BYTEA NOT NULL,
+  body_size BIGINT NOT NULL,
   status TEXT NOT NULL,
   attempt INTEGER NOT NULL,
   next_at BIGINT,

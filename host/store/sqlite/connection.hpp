@@ -16,10 +16,10 @@ struct Settings {
   bool durable = true;  // false: the file goes with the process anyway
   std::int64_t busy_timeout_ms = 5000;
   // Measured by tests/contract/store_bench (host/store/README.md has the table).
-  int page_bytes = 8192;
+  int page_bytes = 4096;
   int writer_cache_kib = 6144;
   int reader_cache_kib = 1024;
-  int checkpoint_pages = 2000;
+  int checkpoint_pages = 4000;
 };
 
 enum class Mode { write, read };
