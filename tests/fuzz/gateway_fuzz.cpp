@@ -2,12 +2,15 @@
 // piece, so that the fuzzer decides also where reads are split.
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -21,7 +24,7 @@ using namespace patchbay;
 
 void check(bool holds, const char* what) {
   if (holds) return;
-  std::fprintf(stderr, "broken: %s\n", what);
+  std::fprintf(stderr, "broken: %s (errno %d: %s)\n", what, errno, std::strerror(errno));
   std::abort();
 }
 
@@ -61,11 +64,23 @@ World& world() {
   return instance;
 }
 
+// libFuzzer's alarm interrupts: a connect() that it interrupts goes on by itself (POSIX connect, EINTR).
+bool connect_to(int fd, const sockaddr_in& address) {
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return true;
+  if (errno != EINTR) return false;
+  pollfd waiting{fd, POLLOUT, 0};
+  while (::poll(&waiting, 1, -1) < 0 && errno == EINTR) continue;
+  int error = 0;
+  socklen_t size = sizeof error;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   auto& it = world();
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+  check(fd >= 0, "there is a socket");
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(it.gateway->port());
@@ -76,7 +91,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   from.sin_port = 0;
   from.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + ++number % 0xfff0);
   check(::bind(fd, reinterpret_cast<sockaddr*>(&from), sizeof from) == 0, "there is an address");
-  check(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0, "the gateway accepts");
+  check(connect_to(fd, address), "the gateway accepts");
   const linger reset{1, 0};  // no port is left in TIME_WAIT
   ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
   ::fcntl(fd, F_SETFL, O_NONBLOCK);
