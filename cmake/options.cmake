@@ -41,6 +41,6 @@ if(PATCHBAY_SANITIZE)
   endif()
   if(PATCHBAY_SANITIZE MATCHES "thread")
     add_compile_definitions(BOOST_ASIO_DISABLE_FENCED_BLOCK)  # TSan does not understand stand-alone fences
-    add_compile_options(-Wno-tsan)
+    add_compile_options(-Wno-tsan -Wno-array-bounds)
   endif()
 endif()

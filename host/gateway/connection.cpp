@@ -246,7 +246,10 @@ class Connection : public OpenConnection, public std::enable_shared_from_this<Co
 
   void read_some_body() {
     boost::system::error_code error;
-    while (!reader_->is_done() && buffer_.size() > 0) {
+    // No chunked body ends with fewer than these, "0 CRLF CRLF", and Beast 1.81 takes it for granted that it never sees
+    // fewer of them again once it has seen "0 CRLF" (basic_parser.ipp, parse_chunk_header: it asserts).
+    const std::size_t least = reader_->chunked() ? 5 : 1;
+    while (!reader_->is_done() && buffer_.size() >= least) {
       const auto used = reader_->put(buffer_.data(), error);
       buffer_.consume(used);
       if (error == http::error::need_more) break;

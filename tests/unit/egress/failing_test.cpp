@@ -103,8 +103,6 @@ TEST_F(Failing, ADecodedReplyOverTheLimit) {
 
 TEST_F(Failing, Garbage) {
   settings.repeats = 0;
-  std::string bytes;
-  ScriptedServer server([&](const Received&) { return Scripted{bytes, Scripted::Then::close}; });
   for (const std::string& garbage :
        {std::string(), std::string("hello\r\n\r\n"), std::string("\0\0\0\0", 4), std::string("SSH-2.0-OpenSSH\r\n"),
         std::string("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345"),
@@ -112,7 +110,7 @@ TEST_F(Failing, Garbage) {
         std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n"),
         std::string("HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n", 47),
         std::string("HTTP/1.1 200 OK\r\nX: ")}) {
-    bytes = garbage;
+    ScriptedServer server([&](const Received&) { return Scripted{garbage, Scripted::Then::close}; });
     EXPECT_EQ(errc(request("GET", server.url())), Errc::unavailable) << garbage;
   }
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <future>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -114,11 +115,10 @@ class EngineRig : public ::testing::Test {
   // Calls what blocks while the loop turns.
   template <class Work>
   auto blocking(Work work) {
-    std::optional<decltype(work())> result;
-    std::thread thread([&] { result.emplace(work()); });
-    loop_->run_until([&] { return result.has_value(); }, std::chrono::seconds{20});
-    thread.join();
-    return *std::move(result);
+    auto result = std::async(std::launch::async, std::move(work));
+    loop_->run_until([&] { return result.wait_for(std::chrono::seconds{0}) == std::future_status::ready; },
+                     std::chrono::seconds{20});
+    return result.get();
   }
 
   static std::string demo(std::string_view more = "") {
