@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -20,6 +21,8 @@ struct Services {
   plugin::Registry& registry;
   store::Database& database;
   engine::Flows& flows;
+  // Loads a provider's file anew and waits for the outcome; the build before it stays when that fails.
+  std::function<Result<plugin::PluginInfo>(const std::string& provider)> reload_plugin = {};
 };
 
 struct ApiSettings {

@@ -46,14 +46,14 @@ json summary(const plugin::Manifest& manifest) {
 
 Response list_providers(const Request&, const Context& context) {
   json list = json::array();
-  for (const auto* manifest : context.services.registry.manifests()) list.push_back(summary(*manifest));
+  for (const auto& manifest : context.services.registry.manifests()) list.push_back(summary(*manifest));
   return json_response(200, {{"data", list}, {"next", nullptr}});
 }
 
 Response show_provider(const Request& request, const Context& context) {
   const auto& id = request.parameters.at("id");
-  const auto* manifest = context.services.registry.manifest(id);
-  if (manifest == nullptr) return problem(404, "not_found", "there is no provider '" + id + "'", request.request_id);
+  const auto manifest = context.services.registry.manifest(id);
+  if (!manifest) return problem(404, "not_found", "there is no provider '" + id + "'", request.request_id);
   auto shown = summary(*manifest);
   shown["triggers"] = json::array();
   shown["reactions"] = json::array();
@@ -70,18 +70,22 @@ Response show_provider(const Request& request, const Context& context) {
   return json_response(200, shown);
 }
 
+json to_json(const plugin::PluginInfo& info) {
+  return {{"id", info.id},           {"version", info.version}, {"file", info.file},
+          {"sha256", info.sha256},   {"loaded", info.loaded},   {"failure", info.failure},
+          {"tasks", info.tasks},     {"draining", info.draining}, {"mapped", info.mapped}};
+}
+
 Response list_plugins(const Request&, const Context& context) {
   json list = json::array();
-  for (const auto& info : context.services.registry.list()) {
-    list.push_back({{"id", info.id},
-                    {"version", info.version},
-                    {"file", info.file},
-                    {"sha256", info.sha256},
-                    {"loaded", info.loaded},
-                    {"failure", info.failure},
-                    {"tasks", info.tasks}});
-  }
+  for (const auto& info : context.services.registry.list()) list.push_back(to_json(info));
   return json_response(200, {{"data", list}, {"next", nullptr}});
+}
+
+Response reload_plugin(const Request& request, const Context& context) {
+  const auto info = context.services.reload_plugin(request.parameters.at("id"));
+  if (!info) return problem(info.error(), request.request_id);
+  return json_response(200, to_json(*info));
 }
 
 Response openapi(const Request&, const Context&) {
@@ -97,6 +101,7 @@ void add_provider_routes(std::vector<Route>& routes) {
   routes.push_back({"GET", "/api/v1/providers", Access::user, list_providers});
   routes.push_back({"GET", "/api/v1/providers/{id}", Access::user, show_provider});
   routes.push_back({"GET", "/api/v1/plugins", Access::admin, list_plugins});
+  routes.push_back({"POST", "/api/v1/plugins/{id}/reload", Access::admin, reload_plugin});
 }
 
 }  // namespace patchbay::api

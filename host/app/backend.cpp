@@ -34,7 +34,7 @@ std::string HostBackend::about_json(std::string_view client) const {
     }
     return list;
   };
-  for (const auto* manifest : registry_.manifests()) {
+  for (const auto& manifest : registry_.manifests()) {
     services.push_back({{"name", manifest->id},
                         {"actions", describe(manifest->triggers)},
                         {"reactions", describe(manifest->reactions)}});

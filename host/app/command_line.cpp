@@ -24,9 +24,23 @@ struct Arguments {
   std::function<Result<>(const Context&)> command;
 };
 
+void add_remote(CLI::App& command, Arguments& arguments) {
+  command.add_option("--url", arguments.remote.url, "of the host")->envname("PATCHBAY_URL");
+  command.add_option("--api-key", arguments.remote.api_key)->envname("PATCHBAY_API_KEY");
+}
+
 void add_database_commands(CLI::App& app, Arguments& arguments) {
   auto* serve_command = app.add_subcommand("serve", "Run the host until SIGTERM or SIGINT");
-  serve_command->callback([&] { arguments.command = [](const Context& context) { return serve(context.config); }; });
+  auto dev = std::make_shared<bool>(false);
+  serve_command->add_flag("--dev", *dev, "for who writes a plugin: load each build at once, log what happens");
+  serve_command->callback([&arguments, dev] {
+    arguments.command = [dev](const Context& context) {
+      if (!*dev) return serve(context.config);
+      const auto config = for_development(context.config);
+      log::configure(config.log);
+      return serve(config);
+    };
+  });
 
   auto* migrate = app.add_subcommand("migrate", "Bring the database to this program's schema");
   auto version = std::make_shared<int>(-1);
@@ -70,8 +84,20 @@ void add_account_commands(CLI::App& app, Arguments& arguments) {
 void add_plugin_commands(CLI::App& app, Arguments& arguments) {
   auto file = std::make_shared<std::string>();
   auto* plugin = app.add_subcommand("plugin", "Provider plugins")->require_subcommand(1);
-  plugin->add_subcommand("list", "The plugins of the folder, and why one was refused")->callback([&] {
-    arguments.command = list_plugins;
+  auto* list = plugin->add_subcommand("list", "The plugins of the folder, or of a running host when an API key is given");
+  add_remote(*list, arguments);
+  list->callback([&] {
+    arguments.command = [&arguments](const Context& context) {
+      return arguments.remote.api_key.empty() ? list_plugins(context) : list_loaded_plugins(context.output, arguments.remote);
+    };
+  });
+  auto* reload = plugin->add_subcommand("reload", "Load a plugin's file anew, at a running host");
+  reload->add_option("provider", *file)->required();
+  add_remote(*reload, arguments);
+  reload->callback([&arguments, file] {
+    arguments.command = [&arguments, file](const Context& context) {
+      return reload_plugin(context.output, arguments.remote, *file);
+    };
   });
   for (const auto* verb : {"check", "probe"}) {
     auto* check = plugin->add_subcommand(verb, "Load a plugin file and say whether it can be used");
@@ -94,8 +120,7 @@ void add_flow_commands(CLI::App& app, Arguments& arguments) {
   for (const std::string verb : {"activate", "deactivate"}) {
     auto* change = flow->add_subcommand(verb, "Switch a flow, at a running host");
     change->add_option("flow", *argument, "id or name")->required();
-    change->add_option("--url", arguments.remote.url, "of the host")->envname("PATCHBAY_URL");
-    change->add_option("--api-key", arguments.remote.api_key)->envname("PATCHBAY_API_KEY");
+    add_remote(*change, arguments);
     change->callback([&arguments, argument, verb] {
       arguments.command = [&arguments, argument, verb](const Context& context) {
         return switch_flow(context.output, arguments.remote, *argument, verb);

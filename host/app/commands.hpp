@@ -36,5 +36,7 @@ struct Remote {
 };
 // verb: "activate" or "deactivate". flow: an id or a name.
 Result<> switch_flow(const Output& output, const Remote& remote, const std::string& flow, const std::string& verb);
+Result<> list_loaded_plugins(const Output& output, const Remote& remote);
+Result<> reload_plugin(const Output& output, const Remote& remote, const std::string& provider);
 
 }  // namespace patchbay::app

@@ -129,6 +129,10 @@ const std::vector<Binding>& bindings() {
       PATCHBAY_SETTING("vault.key_file", key_file, "keys that seal credentials; also PATCHBAY_KEY_FILE"),
       PATCHBAY_SETTING("plugins.folder", plugin_folder, "where the .so files are"),
       PATCHBAY_SETTING("plugins.private_folder", plugin_private_folder, "where copies are loaded from; empty: temporary"),
+      PATCHBAY_SETTING("plugins.watch", watch_plugins, "load what is dropped into the folder, or changed in it"),
+      PATCHBAY_SETTING("plugins.settle", plugin_settle, "a file is loaded when nothing was written to it for so long"),
+      PATCHBAY_SETTING("plugins.drain", plugin_drain, "for the tasks of a replaced build; then they are run again"),
+      PATCHBAY_SETTING("plugins.unload", unload_plugins, "unmap replaced builds; for tests: no unloading is safe"),
       PATCHBAY_SETTING("plugins.probe", probe_plugins, "try each file in a process of its own first"),
       PATCHBAY_SETTING("egress.allowed_private_networks", egress.allowed_private_networks,
                        "private networks that flows may reach, as 10.0.0.0/8"),
@@ -265,6 +269,14 @@ Result<Config> load_config(const std::string& file, const std::vector<std::pair<
   for (const auto& [name, value] : overrides) {
     if (auto done = set(config, name, value, "--set"); !done) return std::unexpected(done.error());
   }
+  return config;
+}
+
+Config for_development(Config config) {
+  config.watch_plugins = true;
+  config.plugin_settle = std::min(config.plugin_settle, std::chrono::milliseconds{50});
+  config.log.level = std::min(config.log.level, log::Level::debug);
+  config.log.json = false;
   return config;
 }
 

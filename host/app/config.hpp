@@ -29,6 +29,10 @@ struct Config {
   std::string plugin_folder = "plugins";
   std::string plugin_private_folder;  // empty: a temporary one
   bool probe_plugins = true;
+  bool watch_plugins = true;
+  bool unload_plugins = false;
+  std::chrono::milliseconds plugin_settle{200};
+  std::chrono::milliseconds plugin_drain{30'000};
   std::map<std::string, plugin::RegistrySettings::Override> providers;
   egress::CurlSettings egress;
   identity::IdentitySettings identity;
@@ -49,6 +53,8 @@ struct Setting {
 // Errc::invalid: which setting is wrong, where it came from, and what it may be.
 [[nodiscard]] Result<Config> load_config(const std::string& file,
                                          const std::vector<std::pair<std::string, std::string>>& overrides);
+// For `serve --dev`: plugins are watched and loaded soon, and the log says more and is for people.
+[[nodiscard]] Config for_development(Config config);
 [[nodiscard]] std::vector<Setting> settings_of(const Config& config);
 
 }  // namespace patchbay::app

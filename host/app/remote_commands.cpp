@@ -22,6 +22,7 @@ std::size_t append_body(char* bytes, std::size_t size, std::size_t count, void* 
 }
 
 Result<Answer> call(const Remote& remote, const std::string& method, const std::string& path) {
+  if (remote.api_key.empty()) return fail(Errc::unauthenticated, "give an API key with --api-key or PATCHBAY_API_KEY");
   const std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> easy(curl_easy_init(), curl_easy_cleanup);
   if (!easy) return fail(Errc::internal, "libcurl cannot be started");
   std::string body;
@@ -68,12 +69,33 @@ Result<std::string> flow_id(const Remote& remote, const std::string& flow) {
 }  // namespace
 
 Result<> switch_flow(const Output& output, const Remote& remote, const std::string& flow, const std::string& verb) {
-  if (remote.api_key.empty()) return fail(Errc::unauthenticated, "give an API key with --api-key or PATCHBAY_API_KEY");
   auto id = flow_id(remote, flow);
   if (!id) return std::unexpected(id.error());
   auto answer = call(remote, "POST", "/api/v1/flows/" + *id + "/" + verb);
   if (!answer) return std::unexpected(answer.error());
   output.print(answer->body, {fmt::format("{} is {}", answer->body.value("name", *id), answer->body.value("state", ""))});
+  return {};
+}
+
+Result<> list_loaded_plugins(const Output& output, const Remote& remote) {
+  auto answer = call(remote, "GET", "/api/v1/plugins");
+  if (!answer) return std::unexpected(answer.error());
+  const auto list = answer->body.value("data", json::array());
+  std::vector<std::vector<std::string>> rows{{"ID", "VERSION", "BUILD", "TASKS", "DRAINING", "MAPPED", "LAST FAILURE", "FILE"}};
+  for (const auto& item : list) {
+    rows.push_back({item.value("id", ""), item.value("version", ""), item.value("sha256", "").substr(0, 12),
+                    std::to_string(item.value("tasks", 0)), std::to_string(item.value("draining", 0)),
+                    std::to_string(item.value("mapped", 0)), item.value("failure", ""), item.value("file", "")});
+  }
+  output.print(list, Output::table(rows));
+  return {};
+}
+
+Result<> reload_plugin(const Output& output, const Remote& remote, const std::string& provider) {
+  auto answer = call(remote, "POST", "/api/v1/plugins/" + provider + "/reload");
+  if (!answer) return std::unexpected(answer.error());
+  output.print(answer->body, {fmt::format("{} {} is at work, build {}", provider, answer->body.value("version", ""),
+                                          answer->body.value("sha256", "").substr(0, 12))});
   return {};
 }
 

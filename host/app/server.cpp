@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <optional>
 #include <thread>
 
@@ -21,6 +22,7 @@
 #include "identity/identity.hpp"
 #include "plugin/probe.hpp"
 #include "plugin/registry.hpp"
+#include "plugin/reloader.hpp"
 #include "store/migrations.hpp"
 #include "vault/connections.hpp"
 #include "vault/vault.hpp"
@@ -29,6 +31,9 @@ namespace patchbay::app {
 namespace {
 
 namespace fs = std::filesystem;
+
+// A probe has ten seconds; others may be before it.
+constexpr std::chrono::seconds kReloadPatience{30};
 
 // A thread with a loop of its own, for work that blocks.
 class BackgroundThread {
@@ -139,9 +144,11 @@ class Host {
     engine_.emplace(engine::Engine::Parts{loop_, background_->loop(), system_clock(), *database_, *vault_,
                                           *connections_, *registry_},
                     config_.engine);
+    reloader_.emplace(loop_, background_->loop(), *registry_, config_.plugin_settle);
     backend_.emplace(engine_->hooks(), *registry_, system_clock());
     const auto secret = random_token(32);
-    auto api = api::Api::start({*identity_, *connections_, *registry_, *database_, engine_->flows()},
+    auto api = api::Api::start({*identity_, *connections_, *registry_, *database_, engine_->flows(),
+                                [this](const std::string& provider) { return reload_plugin(provider); }},
                                {.threads = config_.api_threads, .secret = secret});
     if (!api) return std::unexpected(api.error());
     api_ = *std::move(api);
@@ -157,11 +164,27 @@ class Host {
   Result<> start_engine() {
     const auto scheme = config_.gateway.certificate_file.empty() ? "http" : "https";
     const auto here = fmt::format("{}://{}:{}", scheme, config_.gateway.address, gateway_->port());
+    if (config_.watch_plugins) {
+      if (auto watching = reloader_->watch(); !watching) log::warn("app", "{}", watching.error().message);
+    }
     if (auto started = engine_->start(config_.public_url.empty() ? here : config_.public_url); !started) return started;
     if (auto written = write_port_file(config_.port_file, gateway_->port()); !written) return written;
     log::info("app", "patchbay {} listens on {}, {} providers, {} watches", PATCHBAY_VERSION, here,
               registry_->manifests().size(), engine_->watches());
     return {};
+  }
+
+  // On a thread of the API.
+  Result<plugin::PluginInfo> reload_plugin(const std::string& provider) {
+    auto promise = std::make_shared<std::promise<Result<plugin::PluginInfo>>>();
+    auto future = promise->get_future();
+    loop_.post([this, provider, promise] {
+      reloader_->reload(provider, [promise](Result<plugin::PluginInfo> info) { promise->set_value(std::move(info)); });
+    });
+    if (future.wait_for(kReloadPatience) != std::future_status::ready) {
+      return fail(Errc::timeout, "the plugin was not loaded in time");
+    }
+    return future.get();
   }
 
   void wait_for_signal(boost::asio::signal_set& signals) {
@@ -195,6 +218,7 @@ class Host {
   std::optional<plugin::Registry> registry_;
   std::optional<engine::Engine> engine_;
   std::optional<BackgroundThread> background_;
+  std::optional<plugin::Reloader> reloader_;
   std::optional<HostBackend> backend_;
   std::unique_ptr<api::Api> api_;
   std::unique_ptr<gateway::Gateway> gateway_;
@@ -233,6 +257,8 @@ plugin::RegistrySettings registry_settings(const Config& config) {
   plugin::RegistrySettings settings;
   settings.folder = config.plugin_folder;
   settings.providers = config.providers;
+  settings.drain_limit = config.plugin_drain;
+  settings.mapping = config.unload_plugins ? plugin::Mapping::unloaded : plugin::Mapping::kept;
   return settings;
 }
 

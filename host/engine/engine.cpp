@@ -1,5 +1,7 @@
 #include "engine/engine.hpp"
 
+#include <fmt/format.h>
+
 #include "core/log.hpp"
 
 namespace patchbay::engine {
@@ -27,14 +29,19 @@ Engine::Engine(const Parts& parts, EngineSettings settings)
   run_store_.attach(commit_, 1);
 }
 
-Engine::~Engine() { *alive_ = false; }
+Engine::~Engine() {
+  *alive_ = false;
+  parts_.registry.set_listener(nullptr);
+}
 
 Result<> Engine::start(std::string public_url) {
   hooks_.set_callback_base(std::move(public_url));
+  parts_.registry.set_listener(this);
   auto watches = flow_store_.all_watches();
   if (!watches) return std::unexpected(watches.error());
   for (auto& record : *watches) {
-    auto watch = make_watch(std::move(record), parts_.registry);
+    auto watch = std::make_shared<Watch>(std::move(record));
+    watch->adopt(parts_.registry);
     if (watch->provider == nullptr) {
       log::warn("engine", "watch {} sleeps: no plugin offers {}.{}", watch->record.id.to_string(),
                 watch->record.provider, watch->record.trigger);
@@ -57,6 +64,42 @@ void Engine::retry_deliveries_later() {
     if (!*alive) return;
     hooks_.retry_open_deliveries();
     retry_deliveries_later();
+  });
+}
+
+Result<> Engine::may_replace(const plugin::Manifest&, const plugin::Manifest& next) {
+  for (const auto& watch : watches_.of_provider(next.id)) {
+    const auto& record = watch->record;
+    const auto* trigger = next.trigger(record.trigger);
+    if (trigger == nullptr) {
+      return fail(Errc::conflict, fmt::format("it has no trigger '{}', which flow {} listens to", record.trigger,
+                                              record.flow.to_string()));
+    }
+    if (watch->trigger != nullptr && watch->trigger->mode != trigger->mode) {
+      return fail(Errc::conflict, fmt::format("its trigger '{}' works in another way than the one that flow {} listens "
+                                              "to: deactivate the flow first",
+                                              record.trigger, record.flow.to_string()));
+    }
+    const auto& reads = next.reads_states;
+    if (!record.state.empty() && std::find(reads.begin(), reads.end(), record.state_version) == reads.end()) {
+      return fail(Errc::conflict, fmt::format("it does not read state of version {}, which flow {} has",
+                                              record.state_version, record.flow.to_string()));
+    }
+  }
+  return {};
+}
+
+void Engine::replaced(const std::string& provider) {
+  for (const auto& watch : watches_.of_provider(provider)) {
+    const bool slept = watch->provider == nullptr;
+    watch->adopt(parts_.registry);
+    if (slept && watch->provider != nullptr) tasks_.schedule(watch);
+  }
+  // How credentials go into requests may have changed.
+  parts_.background.post([&connections = parts_.connections] {
+    if (auto loaded = connections.load(); !loaded) {
+      log::error("engine", "connections could not be read after a reload: {}", loaded.error().message);
+    }
   });
 }
 

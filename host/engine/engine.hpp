@@ -28,7 +28,7 @@ struct EngineSettings {
 };
 
 // Everything between an accepted event and its reactions, put together. All but flows() is the loop thread's.
-class Engine {
+class Engine : public plugin::ReloadListener {
  public:
   struct Parts {
     Loop& loop;
@@ -41,7 +41,7 @@ class Engine {
   };
 
   Engine(const Parts& parts, EngineSettings settings);
-  ~Engine();
+  ~Engine() override;
 
   // Loads the watches, goes on with open deliveries and runs. Before the loop turns. Callback URLs are
   // public_url/hooks/<token>.
@@ -53,6 +53,11 @@ class Engine {
 
   // No new reaction begins; done when those under way have ended and their results are stored, or after limit.
   void drain(std::chrono::milliseconds limit, Task done);
+
+  // A build that lacks what live watches need, or cannot read their state, is refused. The others take the watches over
+  // as they are: the provider notices nothing.
+  Result<> may_replace(const plugin::Manifest& now, const plugin::Manifest& next) override;
+  void replaced(const std::string& provider) override;
 
  private:
   void retry_deliveries_later();

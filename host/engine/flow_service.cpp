@@ -149,8 +149,9 @@ WatchRecord FlowService::new_watch(const ReadyFlow& flow, std::size_t index) con
 // The row and the route come first: providers call back before they answer.
 Result<> FlowService::start_watch(const WatchRecord& record) {
   if (auto stored = store_.insert_watch(record); !stored) return stored;
-  auto watch = make_watch(record, registry_);
-  return wait_on_loop(loop_, [this, watch](auto done) {
+  return wait_on_loop(loop_, [this, record](auto done) {
+    auto watch = std::make_shared<Watch>(record);
+    watch->adopt(registry_);
     watches_.insert(watch);
     tasks_.begin(watch, std::move(done));
   });
@@ -161,7 +162,10 @@ Result<> FlowService::stop_watch(const WatchRecord& record) {
   if (auto marked = store_.set_watch_status(record.id, "stopping", ""); !marked) return marked;
   return wait_on_loop(loop_, [this, record](auto done) {
     auto watch = watches_.find(record.id);
-    if (!watch) watch = make_watch(record, registry_);
+    if (!watch) {
+      watch = std::make_shared<Watch>(record);
+      watch->adopt(registry_);
+    }
     watch->record.status = "stopping";
     watches_.erase(record.id);
     tasks_.end(watch, std::move(done));

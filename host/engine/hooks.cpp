@@ -188,6 +188,7 @@ void Hooks::ended(const std::shared_ptr<Conversation>& conversation, plugin::Out
   batch.watch = conversation->watch;
   batch.events = std::move(outcome.events);
   batch.state = std::move(outcome.state);
+  batch.state_version = outcome.state_version;
   batch.body = conversation->body;
   (conversation->stored ? batch.finished_delivery : batch.delivery) = std::move(record);
   if (!batch.state) {

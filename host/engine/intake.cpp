@@ -43,7 +43,7 @@ void Intake::commit(Batch batch, Done done) {
   ingest.delivery = std::move(batch.delivery);
   ingest.finished_delivery = std::move(batch.finished_delivery);
   ingest.state = std::move(batch.state);
-  ingest.state_version = batch.watch->manifest->state_version;
+  ingest.state_version = batch.state_version;
   ingest.next_at = batch.next_at;
   for (auto& event : batch.events) {
     auto& added = ingest.events.emplace_back();

@@ -28,6 +28,7 @@ class Intake {
     std::shared_ptr<Watch> watch;
     std::vector<plugin::EmittedEvent> events;
     std::optional<std::string> state;
+    int state_version = 0;
     std::optional<Timestamp> next_at;
     std::optional<journal::DeliveryRecord> delivery;           // new
     std::optional<journal::DeliveryRecord> finished_delivery;  // committed before

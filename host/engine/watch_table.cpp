@@ -4,15 +4,11 @@ namespace patchbay::engine {
 
 std::string watch_purpose(WatchId id) { return "watch/" + id.to_string(); }
 
-std::shared_ptr<Watch> make_watch(WatchRecord record, plugin::Registry& registry) {
-  auto watch = std::make_shared<Watch>(std::move(record));
-  const auto* manifest = registry.manifest(watch->record.provider);
-  const auto* trigger = manifest == nullptr ? nullptr : manifest->trigger(watch->record.trigger);
-  if (trigger == nullptr) return watch;
-  watch->provider = registry.provider(watch->record.provider);
-  watch->manifest = manifest;
-  watch->trigger = trigger;
-  return watch;
+void Watch::adopt(plugin::Registry& registry) {
+  verifier_.reset();
+  manifest = registry.manifest(record.provider);
+  trigger = manifest ? manifest->trigger(record.trigger) : nullptr;
+  provider = trigger == nullptr ? nullptr : registry.provider(record.provider);
 }
 
 Result<Secret> Watch::secret(const vault::Vault& vault) const {
@@ -70,6 +66,14 @@ std::shared_ptr<Watch> WatchTable::by_token(std::string_view token) const {
 std::shared_ptr<Watch> WatchTable::find(WatchId id) const {
   const auto found = by_id_.find(id);
   return found == by_id_.end() ? nullptr : found->second;
+}
+
+std::vector<std::shared_ptr<Watch>> WatchTable::of_provider(std::string_view provider) const {
+  std::vector<std::shared_ptr<Watch>> found;
+  for (const auto& [id, watch] : by_id_) {
+    if (watch->record.provider == provider) found.push_back(watch);
+  }
+  return found;
 }
 
 }  // namespace patchbay::engine

@@ -24,11 +24,14 @@ class Watch {
  public:
   explicit Watch(WatchRecord record) : record(std::move(record)) {}
 
-  WatchRecord record;                          // as stored; state changes with each commit
-  plugin::Provider* provider = nullptr;        // nullptr: its plugin is not loaded
-  const plugin::Manifest* manifest = nullptr;  // likewise
-  const plugin::Operation* trigger = nullptr;  // likewise
-  int failures = 0;                            // polls or renewals in a row
+  // Looks its provider up, when it begins and after each reload. Its state and its turn stay as they are.
+  void adopt(plugin::Registry& registry);
+
+  WatchRecord record;                                // as stored; state changes with each commit
+  plugin::Provider* provider = nullptr;              // nullptr: its plugin is not loaded
+  std::shared_ptr<const plugin::Manifest> manifest;  // likewise
+  const plugin::Operation* trigger = nullptr;        // likewise; of manifest
+  int failures = 0;                                  // polls or renewals in a row
 
   // Made at the first request: a watch that sleeps costs its row only.
   [[nodiscard]] Result<const plugin::Verifier*> verifier(const vault::Vault& vault);
@@ -46,9 +49,6 @@ class Watch {
   std::optional<plugin::Verifier> verifier_;
 };
 
-// A watch with its provider looked up.
-[[nodiscard]] std::shared_ptr<Watch> make_watch(WatchRecord record, plugin::Registry& registry);
-
 // What the secret of a watch is sealed for.
 [[nodiscard]] std::string watch_purpose(WatchId id);
 
@@ -60,6 +60,7 @@ class WatchTable {
   void erase(WatchId id);
   [[nodiscard]] std::shared_ptr<Watch> by_token(std::string_view token) const;
   [[nodiscard]] std::shared_ptr<Watch> find(WatchId id) const;
+  [[nodiscard]] std::vector<std::shared_ptr<Watch>> of_provider(std::string_view provider) const;
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
 
  private:

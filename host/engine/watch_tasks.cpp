@@ -118,6 +118,7 @@ void WatchTasks::ended(const std::shared_ptr<Watch>& watch, plugin::Outcome outc
   batch.watch = watch;
   batch.events = std::move(outcome.events);
   batch.state = std::move(outcome.state);
+  batch.state_version = outcome.state_version;
   batch.next_at = next;
   auto committed = [this, alive = alive_, watch, polls, next, done = std::move(done)](Result<> result) mutable {
     if (!*alive) return;

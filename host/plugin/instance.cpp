@@ -64,11 +64,12 @@ Result<std::unique_ptr<Instance>> Instance::create(Loop& loop, const Clock& cloc
 
 Instance::Instance(Loop& loop, const Clock& clock, egress::HttpClient& client, const Module& module,
                    InstanceSettings settings)
-    : loop_(loop), clock_(clock), client_(client), module_(module), settings_(std::move(settings)) {
+    : loop_(loop), clock_(clock), client_(client), module_(module), settings_(std::move(settings)),
+      next_id_(settings_.first_id) {
   host_ = {{sizeof(pbay_host), PBAY_ABI, on_log, on_metric, on_emit, on_forward, on_finish, on_http, on_sleep,
             on_connect, on_send, on_extension},
            this};
-  const auto& id = module_.manifest.id;
+  const auto& id = module_.manifest->id;
   for (std::size_t verb = 0; verb < counted_.size(); ++verb) {
     for (std::size_t failed = 0; failed < 2; ++failed) {
       counted_[verb][failed] = metrics::counter(
@@ -81,10 +82,7 @@ Instance::Instance(Loop& loop, const Clock& clock, egress::HttpClient& client, c
 }
 
 Instance::~Instance() {
-  while (!tasks_.empty()) {
-    const auto task = tasks_.begin()->second;  // a copy: the table's own goes when the task ends
-    cancel_task(task, {Errc::cancelled, "the plugin is shut down"});
-  }
+  cancel_all({Errc::cancelled, "the plugin is shut down"});
   *alive_ = false;
   if (self_ == nullptr) return;
   inside_ = true;
@@ -98,7 +96,7 @@ Instance& Instance::of(const pbay_host* host) {
 
 void Instance::violation(std::string_view rule, std::string_view detail) {
   violations_.increment();
-  log::warn("plugin", "{} breaks the rule '{}': {}", module_.manifest.id, rule, detail);
+  log::warn("plugin", "{} breaks the rule '{}': {}", module_.manifest->id, rule, detail);
 }
 
 pbay_str Instance::keep(std::string text) {
@@ -132,7 +130,7 @@ Instance::TaskId Instance::begin(Call call, Done done) {
   task->id = next_id_++;
   task->done = std::move(done);
   if (tasks_.size() >= settings_.limits.tasks) {
-    task->outcome.error = Error{Errc::exhausted, module_.manifest.id + " has too many tasks under way"};
+    task->outcome.error = Error{Errc::exhausted, module_.manifest->id + " has too many tasks under way"};
     auto refused = std::move(task->done);
     refused(std::move(task->outcome));
     return task->id;
@@ -185,7 +183,7 @@ void Instance::call_verb(Task& task) {
   auto& out = task.raw_request;
   out.size = sizeof out;
   using Kind = VerificationScheme::Kind;
-  const auto kind = module_.manifest.verification.kind;
+  const auto kind = module_.manifest->verification.kind;
   out.verified = kind != Kind::none && kind != Kind::custom ? 1 : 0;
   out.method = raw(request.method);
   out.query = raw(request.query);
@@ -210,7 +208,7 @@ void Instance::enter(const TaskPointer& task, Enter enter) {
   documents_.clear();
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin);
   if (took >= kPromptly) {
-    log::warn("plugin", "{} held up the host for {} ms in {}", module_.manifest.id, took.count(),
+    log::warn("plugin", "{} held up the host for {} ms in {}", module_.manifest->id, took.count(),
               kVerbs[static_cast<std::size_t>(task->call.verb)]);
   }
   after_call(task);
@@ -222,7 +220,7 @@ void Instance::after_call(const TaskPointer& task) {
               fmt::format("{} returned with neither", kVerbs[static_cast<std::size_t>(task->call.verb)]));
     task->finished = true;
     task->outcome = {};
-    task->outcome.error = Error{Errc::internal, module_.manifest.id + " neither ended the task nor waits for anything"};
+    task->outcome.error = Error{Errc::internal, module_.manifest->id + " neither ended the task nor waits for anything"};
   }
   if (task->finished) return end(task);
   if (task->deadline_timer == 0 && !task->cancelled) arm_deadline(task);
@@ -242,10 +240,25 @@ void Instance::end(const TaskPointer& task) {
     }
   }
   for (const auto id : left) answer(id, PBAY_E_CANCELLED, nullptr);
+  task->outcome.state_version = module_.manifest->state_version;
   const auto failed = task->outcome.error ? 1 : 0;
   counted_[static_cast<std::size_t>(task->call.verb)][static_cast<std::size_t>(failed)].increment();
   auto done = std::move(task->done);
+  // Before done(): whoever gets the outcome may begin another task, though not here.
+  if (tasks_.empty() && when_idle_) loop_.post(std::exchange(when_idle_, nullptr));
   done(std::move(task->outcome));
+}
+
+void Instance::retire(patchbay::Task when_idle) {
+  when_idle_ = std::move(when_idle);
+  if (tasks_.empty()) loop_.post(std::exchange(when_idle_, nullptr));
+}
+
+void Instance::cancel_all(const Error& reason) {
+  while (!tasks_.empty()) {
+    const auto task = tasks_.begin()->second;  // a copy: the table's own goes when the task ends
+    cancel_task(task, reason);
+  }
 }
 
 void Instance::arm_deadline(const TaskPointer& task) {
@@ -254,7 +267,7 @@ void Instance::arm_deadline(const TaskPointer& task) {
   task->deadline_timer = loop_.after(delay, [this, alive = alive_, task] {
     if (!*alive || task->finished) return;
     task->deadline_timer = 0;
-    cancel_task(task, {Errc::timeout, fmt::format("{} did not finish in time", module_.manifest.id)});
+    cancel_task(task, {Errc::timeout, fmt::format("{} did not finish in time", module_.manifest->id)});
   });
 }
 
@@ -325,7 +338,7 @@ void Instance::on_log(const pbay_host* host, std::uint64_t, std::uint32_t level,
                   : level == PBAY_LOG_WARN ? log::Level::warn
                   : level == PBAY_LOG_INFO ? log::Level::info
                                            : log::Level::debug;
-  if (log::enabled(as)) log::write(as, "plugin", fmt::format("{}: {}", instance.module_.manifest.id, line));
+  if (log::enabled(as)) log::write(as, "plugin", fmt::format("{}: {}", instance.module_.manifest->id, line));
 }
 
 void Instance::on_metric(const pbay_host*, pbay_str, double) {}
@@ -386,7 +399,7 @@ pbay_status Instance::on_finish(const pbay_host* host, std::uint64_t id, const p
   if (refused == PBAY_OK) return PBAY_OK;
   task->outcome = {};
   task->outcome.error = error_of(
-      refused, fmt::format("{} ended the task with a result that is not acceptable", instance.module_.manifest.id));
+      refused, fmt::format("{} ended the task with a result that is not acceptable", instance.module_.manifest->id));
   return refused;
 }
 
@@ -397,7 +410,7 @@ pbay_status Instance::accept_result(Task& task, const pbay_result& result) {
     outcome.events.clear();
     outcome.gone = result.status == PBAY_E_GONE;
     const auto message = view(result.message).substr(0, 1000);
-    outcome.error = error_of(result.status, message.empty() ? fmt::format("{} failed with {}", module_.manifest.id,
+    outcome.error = error_of(result.status, message.empty() ? fmt::format("{} failed with {}", module_.manifest->id,
                                                                           status_name(result.status))
                                                             : std::string(message));
     return PBAY_OK;
@@ -436,7 +449,7 @@ pbay_status Instance::start_http(const TaskPointer& task, std::uint64_t tag, con
   out.method = view(request.method);
   out.url = view(request.url);
   out.body = view(request.body);
-  const auto& defaults = module_.manifest.default_headers;
+  const auto& defaults = module_.manifest->default_headers;
   out.headers.reserve(request.header_count + defaults.size());
   for (std::size_t i = 0; i < request.header_count; ++i) {
     out.headers.emplace_back(view(request.headers[i].name), view(request.headers[i].value));
@@ -448,7 +461,7 @@ pbay_status Instance::start_http(const TaskPointer& task, std::uint64_t tag, con
     });
     if (!given) out.headers.emplace_back(name, value);
   }
-  out.provider = module_.manifest.id;
+  out.provider = module_.manifest->id;
   if (request.account != 0) out.connection = task->call.connection;
   out.auth = view(request.auth);
   out.allowed_hosts = settings_.allowed_hosts;

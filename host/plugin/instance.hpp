@@ -34,6 +34,7 @@ struct InstanceSettings {
   std::shared_ptr<const std::vector<std::string>> allowed_hosts;
   std::string config_json = R"({"settings":{}})";
   InstanceLimits limits;
+  std::uint64_t first_id = 1;  // of its tasks
 };
 
 // A plugin at work: its tasks, and the host's side of the ABI. Every rule of plugin.h is checked here; a plugin that
@@ -49,6 +50,10 @@ class Instance : public Provider {
   TaskId begin(Call call, Done done) override;
   void cancel(TaskId task) override;
   [[nodiscard]] std::size_t tasks() const { return task_count_; }  // any thread
+  // No task is begun after this. when_idle is posted on the loop once those under way have ended.
+  void retire(patchbay::Task when_idle);
+  // Ends every task with this error.
+  void cancel_all(const Error& reason);
 
   // For the extensions (extensions.cpp), which get the pbay_host and nothing else.
   [[nodiscard]] static Instance& of(const pbay_host* host);
@@ -107,7 +112,8 @@ class Instance : public Provider {
   void* self_ = nullptr;
   bool inside_ = false;
   const Task* current_ = nullptr;
-  std::uint64_t next_id_ = 1;
+  std::uint64_t next_id_;
+  patchbay::Task when_idle_;  // of one that is retired
   std::unordered_map<std::uint64_t, TaskPointer> tasks_;
   std::atomic<std::size_t> task_count_{0};
   std::unordered_map<std::uint64_t, Wait> waits_;

@@ -4,10 +4,12 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <sstream>
 #include <vector>
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,8 +33,20 @@ Result<std::string> read_file(const std::string& file) {
   return std::move(bytes).str();
 }
 
-// Larger than its header, and begins as one.
-bool is_elf(std::string_view bytes) { return bytes.size() >= 64 && bytes.starts_with("\177ELF"); }
+// A 64-bit object, all of it: linkers write the table of sections last, so a file that is still being written lacks it.
+// The loader itself would not notice, as long as the segments are there.
+Result<> check_elf(std::string_view bytes) {
+  Elf64_Ehdr head{};
+  if (bytes.size() < sizeof head || !bytes.starts_with(ELFMAG)) return fail(Errc::invalid, "not an ELF file");
+  std::memcpy(&head, bytes.data(), sizeof head);
+  if (head.e_ident[EI_CLASS] != ELFCLASS64) return fail(Errc::invalid, "not an ELF file of 64 bits");
+  const auto end = [](std::uint64_t at, std::uint64_t count, std::uint64_t size) { return at + count * size; };
+  if (head.e_shoff > bytes.size() || end(head.e_shoff, head.e_shnum, head.e_shentsize) > bytes.size() ||
+      head.e_phoff > bytes.size() || end(head.e_phoff, head.e_phnum, head.e_phentsize) > bytes.size()) {
+    return fail(Errc::invalid, fmt::format("cut short: it has {} bytes, and its tables lie behind them", bytes.size()));
+  }
+  return {};
+}
 
 std::string sha256_of(std::string_view bytes) {
   std::string hash(crypto_hash_sha256_BYTES, '\0');
@@ -41,17 +55,10 @@ std::string sha256_of(std::string_view bytes) {
   return to_hex(hash);
 }
 
-Result<std::string> write_private_copy(const std::string& bytes, const std::string& name, const std::string& folder) {
+// Never given twice, and by no other process.
+std::string unused_name(const std::string& file) {
   static std::atomic<unsigned> number{0};
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (!error) fs::permissions(folder, fs::perms::owner_all, error);
-  const auto path = fmt::format("{}/{}.{}.{}.so", folder, name, ::getpid(), number++);
-  std::ofstream out(path, std::ios::binary);
-  out << bytes;
-  out.close();
-  if (error || !out) return fail(Errc::unavailable, "no private copy can be made in " + folder);
-  return path;
+  return fmt::format("{}.{}.{}.so", fs::path(file).stem().string(), ::getpid(), number++);
 }
 
 std::string version_text(std::uint32_t abi) { return fmt::format("{}.{}", abi >> 16, abi & 0xffff); }
@@ -105,45 +112,71 @@ std::string without_path(std::string text, const std::string& path) {
   return text;
 }
 
-Result<const pbay_plugin*> open_table(const std::string& copy) {
-  // Kept for ever; RTLD_NODELETE makes that true also for those who forget it. Bound at once, so that a missing symbol
-  // is an error here and not a crash at the first call.
-  static std::vector<boost::dll::shared_library> libraries;
-  const auto mode = static_cast<boost::dll::load_mode::type>(RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+struct Opened {
+  std::shared_ptr<const void> mapping;
+  const pbay_plugin* table;
+};
+
+// Keeps a mapping for as long as the process lives; RTLD_NODELETE makes that true also for those who forget it.
+void keep_for_ever(std::shared_ptr<const void> mapping) {
+  static std::mutex mutex;
+  static std::vector<std::shared_ptr<const void>> kept;  // guarded by mutex
+  const std::lock_guard lock(mutex);
+  kept.push_back(std::move(mapping));
+}
+
+Result<Opened> open_table(const std::string& path, Mapping mapping) {
+  // Bound at once, so that a missing symbol is an error here and not a crash at the first call.
+  const int flags = RTLD_NOW | RTLD_LOCAL | (mapping == Mapping::kept ? RTLD_NODELETE : 0);
   try {
-    boost::dll::shared_library library(copy, mode);
-    if (!library.has(PBAY_ENTRY)) return fail(Errc::invalid, "it does not export " PBAY_ENTRY);
-    const auto& entry = library.get<const pbay_plugin*()>(PBAY_ENTRY);
+    auto library = std::make_shared<boost::dll::shared_library>(path, static_cast<boost::dll::load_mode::type>(flags));
+    if (!library->has(PBAY_ENTRY)) return fail(Errc::invalid, "it does not export " PBAY_ENTRY);
+    const auto& entry = library->get<const pbay_plugin*()>(PBAY_ENTRY);
     const auto* table = entry();
-    libraries.push_back(std::move(library));
-    return table;
+    if (mapping == Mapping::kept) keep_for_ever(library);
+    return Opened{std::move(library), table};
   } catch (const std::exception& error) {
-    return fail(Errc::invalid, "the loader refuses it: " + without_path(error.what(), copy));
+    return fail(Errc::invalid, "the loader refuses it: " + without_path(error.what(), path));
   }
 }
 
 }  // namespace
 
-Result<Module> load_module(const std::string& file, const std::string& private_folder) {
+bool is_plugin_name(std::string_view name) { return name.ends_with(".so") && !name.starts_with('.'); }
+
+Result<PrivateCopy> PrivateCopy::make(const std::string& file, const std::string& folder) {
   auto bytes = read_file(file);
   if (!bytes) return std::unexpected(bytes.error());
-  if (!is_elf(*bytes)) return fail(Errc::invalid, "not an ELF file");
-  auto copy = write_private_copy(*bytes, fs::path(file).stem().string(), private_folder);
-  if (!copy) return std::unexpected(copy.error());
-  auto table = open_table(*copy);
+  if (auto checked = check_elf(*bytes); !checked) return std::unexpected(checked.error());
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (!error) fs::permissions(folder, fs::perms::owner_all, error);
+  PrivateCopy copy(file, fmt::format("{}/{}", folder, unused_name(file)), sha256_of(*bytes));
+  std::ofstream out(copy.path_, std::ios::binary);
+  out << *bytes;
+  out.close();
+  if (error || !out) return fail(Errc::unavailable, "no private copy can be made in " + folder);
+  return copy;
+}
+
+PrivateCopy::~PrivateCopy() {
   std::error_code ignored;
-  fs::remove(*copy, ignored);  // the mapping stays
-  if (!table) return std::unexpected(table.error());
-  if (auto checked = check_table(*table); !checked) return std::unexpected(checked.error());
-  auto manifest = Manifest::parse({(*table)->manifest.ptr, (*table)->manifest.len});
+  if (!path_.empty()) fs::remove(path_, ignored);
+}
+
+Result<Module> load_module(const PrivateCopy& copy, Mapping mapping) {
+  auto opened = open_table(copy.path(), mapping);
+  if (!opened) return std::unexpected(opened.error());
+  if (auto checked = check_table(opened->table); !checked) return std::unexpected(checked.error());
+  const auto& text = opened->table->manifest;
+  auto manifest = Manifest::parse({text.ptr, text.len});
   if (!manifest) return std::unexpected(manifest.error());
-  if (auto checked = check_functions(**table, *manifest); !checked) return std::unexpected(checked.error());
-  Module module;
-  module.file = file;
-  module.sha256 = sha256_of(*bytes);
-  module.table = *table;
-  module.manifest = *std::move(manifest);
-  return module;
+  if (auto checked = check_functions(*opened->table, *manifest); !checked) return std::unexpected(checked.error());
+  return Module{.file = copy.file(),
+                .sha256 = copy.sha256(),
+                .mapping = std::move(opened->mapping),
+                .table = opened->table,
+                .manifest = std::make_shared<const Manifest>(*std::move(manifest))};
 }
 
 }  // namespace patchbay::plugin

@@ -60,6 +60,7 @@ struct Outcome {
   std::string content_type;
   int http_status = 0;  // webhook: of the answer; 0: 204
   std::optional<std::string> state;
+  int state_version = 0;         // of the build that wrote it
   std::optional<Duration> next;  // poll again, renew, or try again after so long
   std::vector<EmittedEvent> events;
 };

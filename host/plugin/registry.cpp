@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <mutex>
 
 #include <fmt/format.h>
 
 #include "core/log.hpp"
-#include "plugin/instance.hpp"
 #include "plugin/module.hpp"
+#include "plugin/slot.hpp"
 
 namespace patchbay::plugin {
 namespace {
@@ -33,21 +34,25 @@ class NoClient : public egress::HttpClient {
 }  // namespace
 
 struct Registry::Impl {
-  struct Loaded {
-    Module module;
-    std::unique_ptr<Instance> instance;
-  };
-
   Loop& loop;
   const Clock& clock;
   egress::HttpClient& client;
-  RegistrySettings settings;
-  std::vector<PluginInfo> files;
-  std::map<std::string, std::unique_ptr<Loaded>, std::less<>> providers;
+  const RegistrySettings settings;
+  ReloadListener* listener = nullptr;
 
-  Result<> load_file(const std::string& file, PluginInfo& info);
+  mutable std::mutex mutex;                 // guards what follows; the loop alone writes
+  std::map<std::string, PluginInfo> files;  // by path
+  // Slots are only added: pointers to them are handed out.
+  std::map<std::string, std::unique_ptr<Slot>, std::less<>> slots;
+
+  Result<std::optional<Module>> prepare(const std::string& file, std::string_view known_sha256) const;
+  Result<> install(Module module);
+  Result<> check_owner(const Module& module, const std::string& id) const;
+  void refuse(const std::string& file, const Error& error);
+  PluginInfo with_figures(PluginInfo info) const;
   InstanceSettings settings_for(const Manifest& manifest) const;
-  const Operation* operation(std::string_view full_name, bool trigger) const;
+  std::optional<flow::OperationSchema> operation(std::string_view full_name, bool trigger) const;
+  std::shared_ptr<const Manifest> manifest(std::string_view id) const;
   std::vector<std::string> names(bool triggers) const;
 };
 
@@ -71,42 +76,107 @@ InstanceSettings Registry::Impl::settings_for(const Manifest& manifest) const {
   return made;
 }
 
-Result<> Registry::Impl::load_file(const std::string& file, PluginInfo& info) {
+Result<std::optional<Module>> Registry::Impl::prepare(const std::string& file, std::string_view known_sha256) const {
+  auto copy = PrivateCopy::make(file, settings.private_folder);
+  if (!copy) return std::unexpected(copy.error());
+  if (copy->sha256() == known_sha256) return std::nullopt;
   if (settings.prober) {
-    if (auto probed = settings.prober(file); !probed) return probed;
+    if (auto probed = settings.prober(copy->path()); !probed) return std::unexpected(probed.error());
   }
-  auto module = load_module(file, settings.private_folder);
+  auto module = load_module(*copy, settings.mapping);
   if (!module) return std::unexpected(module.error());
-  info.id = module->manifest.id;
-  info.version = module->manifest.version;
-  info.sha256 = module->sha256;
-  if (const auto known = providers.find(info.id); known != providers.end()) {
-    return fail(Errc::conflict,
-                fmt::format("provider '{}' is already loaded from {}", info.id, known->second->module.file));
+  return *std::move(module);
+}
+
+// Of two files with one id the second is refused, unless the first is gone: then it was renamed.
+Result<> Registry::Impl::check_owner(const Module& module, const std::string& id) const {
+  const std::lock_guard lock(mutex);
+  for (const auto& [path, info] : files) {
+    if (path == module.file || info.id != id || !info.loaded || !fs::exists(path)) continue;
+    return fail(Errc::conflict, fmt::format("provider '{}' is already loaded from {}", id, path));
   }
-  auto loaded = std::make_unique<Loaded>();
-  loaded->module = *std::move(module);
-  auto instance = Instance::create(loop, clock, client, loaded->module, settings_for(loaded->module.manifest));
-  if (!instance) return std::unexpected(instance.error());
-  loaded->instance = *std::move(instance);
-  providers.emplace(info.id, std::move(loaded));
   return {};
 }
 
-const Operation* Registry::Impl::operation(std::string_view full_name, bool trigger) const {
+Result<> Registry::Impl::install(Module module) {
+  const auto id = module.manifest->id;
+  if (auto owned = check_owner(module, id); !owned) return owned;
+  const auto now = manifest(id);
+  if (now && listener != nullptr) {
+    if (auto allowed = listener->may_replace(*now, *module.manifest); !allowed) return allowed;
+  }
+  Slot* slot = nullptr;
+  {
+    const std::lock_guard lock(mutex);
+    auto& place = slots[id];
+    if (!place) place = std::make_unique<Slot>(loop, settings.drain_limit);
+    slot = place.get();
+  }
+  auto generation = std::make_shared<Generation>();
+  generation->module = std::move(module);
+  auto made = settings_for(*generation->module.manifest);
+  made.first_id = slot->next_first_id();
+  auto instance = Instance::create(loop, clock, client, generation->module, std::move(made));
+  if (!instance) return std::unexpected(instance.error());
+  generation->instance = *std::move(instance);
+  const auto& loaded = generation->module;
+  {
+    const std::lock_guard lock(mutex);
+    std::erase_if(files, [&](const auto& entry) { return entry.first != loaded.file && entry.second.id == id; });
+    auto& info = files[loaded.file];
+    info = {.id = id,
+            .version = loaded.manifest->version,
+            .file = loaded.file,
+            .sha256 = loaded.sha256,
+            .loaded = true,
+            .failure = {},
+            .mapped = info.mapped + 1};
+  }
+  slot->replace(std::move(generation));
+  return {};
+}
+
+void Registry::Impl::refuse(const std::string& file, const Error& error) {
+  log::warn("plugin", "refused {}: {}", fs::path(file).filename().string(), error.message);
+  const std::lock_guard lock(mutex);
+  auto& info = files[file];
+  info.file = file;
+  info.failure = error.message;
+}
+
+PluginInfo Registry::Impl::with_figures(PluginInfo info) const {
+  const auto found = slots.find(info.id);
+  if (found == slots.end() || !info.loaded) return info;
+  info.tasks = found->second->tasks();
+  info.draining = found->second->draining();
+  if (settings.mapping == Mapping::unloaded) info.mapped = info.draining + 1;
+  return info;
+}
+
+std::shared_ptr<const Manifest> Registry::Impl::manifest(std::string_view id) const {
+  const std::lock_guard lock(mutex);
+  const auto found = slots.find(id);
+  return found == slots.end() ? nullptr : found->second->manifest();
+}
+
+std::optional<flow::OperationSchema> Registry::Impl::operation(std::string_view full_name, bool trigger) const {
   const auto dot = full_name.find('.');
-  if (dot == std::string_view::npos) return nullptr;
-  const auto found = providers.find(full_name.substr(0, dot));
-  if (found == providers.end()) return nullptr;
-  const auto& manifest = found->second->module.manifest;
-  return trigger ? manifest.trigger(full_name.substr(dot + 1)) : manifest.reaction(full_name.substr(dot + 1));
+  if (dot == std::string_view::npos) return std::nullopt;
+  const auto known = manifest(full_name.substr(0, dot));
+  if (!known) return std::nullopt;
+  const auto name = full_name.substr(dot + 1);
+  const auto* found = trigger ? known->trigger(name) : known->reaction(name);
+  if (found == nullptr) return std::nullopt;
+  return flow::OperationSchema{found->params, found->output};
 }
 
 std::vector<std::string> Registry::Impl::names(bool triggers) const {
   std::vector<std::string> all;
-  for (const auto& [id, loaded] : providers) {
-    const auto& manifest = loaded->module.manifest;
-    for (const auto& operation : triggers ? manifest.triggers : manifest.reactions) {
+  const std::lock_guard lock(mutex);
+  for (const auto& [id, slot] : slots) {
+    const auto known = slot->manifest();
+    if (!known) continue;
+    for (const auto& operation : triggers ? known->triggers : known->reactions) {
       if (!operation.hidden) all.push_back(id + "." + operation.id);
     }
   }
@@ -114,102 +184,135 @@ std::vector<std::string> Registry::Impl::names(bool triggers) const {
 }
 
 Registry::Registry(Loop& loop, const Clock& clock, egress::HttpClient& client, RegistrySettings settings)
-    : impl_(std::make_unique<Impl>(Impl{loop, clock, client, std::move(settings), {}, {}})) {}
+    : impl_(new Impl{.loop = loop,
+                     .clock = clock,
+                     .client = client,
+                     .settings = std::move(settings),
+                     .mutex = {},
+                     .files = {},
+                     .slots = {}}) {}
 Registry::~Registry() = default;
 
 Result<> Registry::load() {
   std::error_code error;
   std::vector<std::string> files;
-  for (fs::directory_iterator at(impl_->settings.folder, error), end; !error && at != end; at.increment(error)) {
+  for (fs::directory_iterator at(folder(), error), end; !error && at != end; at.increment(error)) {
     const auto name = at->path().filename().string();
-    if (name.ends_with(".so") && !name.starts_with('.')) files.push_back(at->path().string());
+    if (is_plugin_name(name)) files.push_back(at->path().string());
   }
   if (error) {
-    return fail(Errc::not_found,
-                fmt::format("the plugin folder {} cannot be read: {}", impl_->settings.folder, error.message()));
+    return fail(Errc::not_found, fmt::format("the plugin folder {} cannot be read: {}", folder(), error.message()));
   }
   std::sort(files.begin(), files.end());
   for (const auto& file : files) {
-    PluginInfo info;
-    info.file = file;
-    const auto loaded = impl_->load_file(file, info);
-    info.loaded = loaded.has_value();
-    if (!loaded) {
-      info.failure = loaded.error().message;
-      log::warn("plugin", "refused {}: {}", fs::path(file).filename().string(), info.failure);
-    }
-    impl_->files.push_back(std::move(info));
+    auto module = prepare(file, true);
+    const auto loaded = module ? impl_->install(std::move(**module)) : Result<>(std::unexpected(module.error()));
+    if (!loaded) impl_->refuse(file, loaded.error());
   }
   return {};
 }
 
 PluginInfo Registry::check(const std::string& file, const std::string& private_folder) {
   PluginInfo info;
-  info.file = file;
   {
     Loop loop;
     NoClient client;
     RegistrySettings settings;
     settings.private_folder = private_folder;
-    Impl impl{loop, system_clock(), client, std::move(settings), {}, {}};
-    const auto loaded = impl.load_file(file, info);
-    info.loaded = loaded.has_value();
-    if (!loaded) info.failure = loaded.error().message;
+    Registry registry(loop, system_clock(), client, std::move(settings));
+    auto module = registry.prepare(file, true);
+    const auto loaded = module ? registry.impl_->install(std::move(**module)) : Result<>(std::unexpected(module.error()));
+    if (!loaded) registry.impl_->refuse(file, loaded.error());
+    info = registry.list().front();
   }
   std::error_code ignored;
   fs::remove(private_folder, ignored);
   return info;
 }
 
-std::vector<PluginInfo> Registry::list() const {
-  auto files = impl_->files;
-  for (auto& info : files) {
-    const auto found = impl_->providers.find(info.id);
-    if (info.loaded && found != impl_->providers.end() && found->second->instance) {
-      info.tasks = found->second->instance->tasks();
-    }
+Result<std::optional<Module>> Registry::prepare(const std::string& file, bool force) const {
+  std::string known;
+  if (!force) {
+    const std::lock_guard lock(impl_->mutex);
+    if (const auto found = impl_->files.find(file); found != impl_->files.end()) known = found->second.sha256;
   }
-  return files;
+  return impl_->prepare(file, known);
 }
 
-std::vector<const Manifest*> Registry::manifests() const {
-  std::vector<const Manifest*> all;
-  for (const auto& [id, loaded] : impl_->providers) all.push_back(&loaded->module.manifest);
+Result<> Registry::install(Module module) {
+  const auto id = module.manifest->id;
+  const auto sha256 = module.sha256;
+  auto installed = impl_->install(std::move(module));
+  if (!installed) return installed;
+  log::info("plugin", "{} {} is at work, build {}", id, impl_->manifest(id)->version, sha256.substr(0, 12));
+  if (impl_->listener != nullptr) impl_->listener->replaced(id);
+  return {};
+}
+
+void Registry::refuse(const std::string& file, const Error& error) { impl_->refuse(file, error); }
+
+void Registry::forgive(const std::string& file) {
+  const std::lock_guard lock(impl_->mutex);
+  const auto found = impl_->files.find(file);
+  if (found != impl_->files.end() && found->second.loaded) found->second.failure.clear();
+}
+
+void Registry::set_listener(ReloadListener* listener) { impl_->listener = listener; }
+
+const std::string& Registry::folder() const { return impl_->settings.folder; }
+
+std::vector<PluginInfo> Registry::list() const {
+  std::vector<PluginInfo> all;
+  const std::lock_guard lock(impl_->mutex);
+  for (const auto& [path, info] : impl_->files) all.push_back(impl_->with_figures(info));
   return all;
 }
 
-const Manifest* Registry::manifest(std::string_view provider) const {
-  const auto found = impl_->providers.find(provider);
-  return found == impl_->providers.end() ? nullptr : &found->second->module.manifest;
+std::optional<PluginInfo> Registry::info(std::string_view provider) const {
+  const std::lock_guard lock(impl_->mutex);
+  for (const auto& [path, info] : impl_->files) {
+    if (info.id == provider && info.loaded) return impl_->with_figures(info);
+  }
+  return std::nullopt;
+}
+
+std::vector<std::shared_ptr<const Manifest>> Registry::manifests() const {
+  std::vector<std::shared_ptr<const Manifest>> all;
+  const std::lock_guard lock(impl_->mutex);
+  for (const auto& [id, slot] : impl_->slots) {
+    if (auto known = slot->manifest()) all.push_back(std::move(known));
+  }
+  return all;
+}
+
+std::shared_ptr<const Manifest> Registry::manifest(std::string_view provider) const {
+  return impl_->manifest(provider);
 }
 
 Provider* Registry::provider(std::string_view provider) {
-  const auto found = impl_->providers.find(provider);
-  return found == impl_->providers.end() ? nullptr : found->second->instance.get();
+  const std::lock_guard lock(impl_->mutex);
+  const auto found = impl_->slots.find(provider);
+  return found == impl_->slots.end() || !found->second->manifest() ? nullptr : found->second.get();
 }
 
 void Registry::shut_down() {
-  for (auto& [id, loaded] : impl_->providers) loaded->instance.reset();
+  for (auto& [id, slot] : impl_->slots) slot->shut_down();
 }
 
 std::optional<flow::OperationSchema> Registry::trigger(std::string_view full_name) const {
-  const auto* found = impl_->operation(full_name, true);
-  if (found == nullptr) return std::nullopt;
-  return flow::OperationSchema{found->params, found->output};
+  return impl_->operation(full_name, true);
 }
 
 std::optional<flow::OperationSchema> Registry::reaction(std::string_view full_name) const {
-  const auto* found = impl_->operation(full_name, false);
-  if (found == nullptr) return std::nullopt;
-  return flow::OperationSchema{found->params, found->output};
+  return impl_->operation(full_name, false);
 }
 
 std::vector<std::string> Registry::trigger_names() const { return impl_->names(true); }
 std::vector<std::string> Registry::reaction_names() const { return impl_->names(false); }
 
 bool Registry::needs_connection(std::string_view provider) const {
-  const auto* found = manifest(provider);
-  return found != nullptr && !found->auth.empty();
+  const auto found = manifest(provider);
+  return found && !found->auth.empty();
 }
 
 }  // namespace patchbay::plugin

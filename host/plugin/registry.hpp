@@ -3,6 +3,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "egress/http_client.hpp"
 #include "flow/catalogue.hpp"
 #include "plugin/manifest.hpp"
+#include "plugin/module.hpp"
 #include "plugin/probe.hpp"
 #include "plugin/provider.hpp"
 
@@ -31,6 +33,8 @@ struct RegistrySettings {
   std::size_t state_limit_bytes = 64 << 10;
   std::size_t event_limit_bytes = 1 << 20;
   std::size_t events_per_task = 1000;
+  std::chrono::milliseconds drain_limit{30'000};  // for the tasks of a replaced build
+  Mapping mapping = Mapping::kept;                // of a replaced build, once it has drained
 };
 
 // What became of a file in the folder.
@@ -38,13 +42,25 @@ struct PluginInfo {
   std::string id;  // empty when it was refused before it told
   std::string version;
   std::string file;
-  std::string sha256;
-  bool loaded = false;
-  std::string failure;    // one line: why it was refused
-  std::size_t tasks = 0;  // in flight
+  std::string sha256;        // of the build that is at work
+  bool loaded = false;       // a build of it is at work
+  std::string failure;       // one line: why the file as it is now was refused; the build before it goes on
+  std::size_t tasks = 0;     // under way
+  std::size_t draining = 0;  // replaced builds that still have tasks
+  std::size_t mapped = 0;    // builds whose code is in memory
 };
 
-// All loaded providers. Reading the catalogue: any thread (it is complete after load()); calling providers: the loop's.
+// Who must know that a provider gets another build. Called on the loop.
+class ReloadListener {
+ public:
+  virtual ~ReloadListener() = default;
+  // An error keeps the build that is at work.
+  virtual Result<> may_replace(const Manifest& now, const Manifest& next) = 0;
+  // manifest() and the catalogue are the new ones; also called for a provider that was not there before.
+  virtual void replaced(const std::string& provider) = 0;
+};
+
+// All loaded providers. provider() and what calls them: the loop's thread; everything that reads: any thread.
 class Registry : public flow::Catalogue {
  public:
   // The references outlive it.
@@ -57,9 +73,22 @@ class Registry : public flow::Catalogue {
   // Checks one file without keeping it: what `patchbay plugin check` prints.
   [[nodiscard]] static PluginInfo check(const std::string& file, const std::string& private_folder);
 
+  // The first half of a reload, on any thread but the loop's: copies, tries and loads the file as it is now.
+  // force: also when the build at work has the same bytes; otherwise nothing comes of it then (nullopt).
+  [[nodiscard]] Result<std::optional<Module>> prepare(const std::string& file, bool force) const;
+  // The second half, on the loop: puts it to work beside the build before it, which drains. Either half's error is
+  // noted and logged by refuse(); the build at work goes on.
+  Result<> install(Module module);
+  void refuse(const std::string& file, const Error& error);
+  void forgive(const std::string& file);  // it is again what is at work
+  void set_listener(ReloadListener* listener);  // on the loop; outlives it, or is set to nullptr
+
+  [[nodiscard]] const std::string& folder() const;
   [[nodiscard]] std::vector<PluginInfo> list() const;
-  [[nodiscard]] std::vector<const Manifest*> manifests() const;
-  [[nodiscard]] const Manifest* manifest(std::string_view provider) const;
+  [[nodiscard]] std::optional<PluginInfo> info(std::string_view provider) const;
+  [[nodiscard]] std::vector<std::shared_ptr<const Manifest>> manifests() const;
+  [[nodiscard]] std::shared_ptr<const Manifest> manifest(std::string_view provider) const;
+  // Valid for as long as the registry, through all reloads. nullptr: there is none of that name.
   [[nodiscard]] Provider* provider(std::string_view provider);
 
   // Cancels what is in flight and destroys the instances. On the loop.

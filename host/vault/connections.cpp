@@ -117,20 +117,25 @@ struct Connections::Impl {
   std::mutex mutex;
   std::unordered_map<ConnectionId, Ready> ready;  // guarded by mutex
 
-  const plugin::AuthScheme* scheme(std::string_view provider, std::string_view type) const {
-    const auto* manifest = registry == nullptr ? nullptr : registry->manifest(provider);
-    if (manifest == nullptr) return nullptr;
+  std::shared_ptr<const plugin::Manifest> manifest(std::string_view provider) const {
+    return registry == nullptr ? nullptr : registry->manifest(provider);
+  }
+
+  // Shares the manifest's life.
+  std::shared_ptr<const plugin::AuthScheme> scheme(std::string_view provider, std::string_view type) const {
+    const auto of = manifest(provider);
+    if (!of) return nullptr;
     const auto found =
-        std::find_if(manifest->auth.begin(), manifest->auth.end(), [&](const auto& auth) { return auth.type == type; });
-    return found == manifest->auth.end() ? nullptr : &*found;
+        std::find_if(of->auth.begin(), of->auth.end(), [&](const auto& auth) { return auth.type == type; });
+    return found == of->auth.end() ? nullptr : std::shared_ptr<const plugin::AuthScheme>(of, &*found);
   }
 
   // A credential that does not fit the manifest (the plugin was updated) is that connection's fault and nobody else's:
   // its requests are refused and say why, rather than go out without it.
   void keep(const Connection& connection, const std::map<std::string, Secret>& fields) {
     Ready made{connection.provider, connection.state, "", "", Secret(), ""};
-    const auto* auth = scheme(connection.provider, connection.auth_type);
-    if (auth == nullptr) {
+    const auto auth = scheme(connection.provider, connection.auth_type);
+    if (!auth) {
       made.fault = fmt::format("{} has no auth type '{}' now: connect the account again", connection.provider,
                                connection.auth_type);
     } else {
@@ -168,12 +173,12 @@ Result<> Connections::Impl::check(const NewConnection& wanted) const {
     return fail(Errc::invalid,
                 fmt::format("a connection's name has 1 to {} bytes of UTF-8, and no control characters", kLongestName));
   }
-  const auto* manifest = registry == nullptr ? nullptr : registry->manifest(wanted.provider);
-  if (manifest == nullptr) return fail(Errc::invalid, "there is no provider '" + wanted.provider + "'");
-  const auto* auth = scheme(wanted.provider, wanted.auth_type);
-  if (auth == nullptr) {
+  const auto of = manifest(wanted.provider);
+  if (!of) return fail(Errc::invalid, "there is no provider '" + wanted.provider + "'");
+  const auto auth = scheme(wanted.provider, wanted.auth_type);
+  if (!auth) {
     std::string types;
-    for (const auto& known : manifest->auth) types += (types.empty() ? "" : ", ") + known.type;
+    for (const auto& known : of->auth) types += (types.empty() ? "" : ", ") + known.type;
     return fail(Errc::invalid, fmt::format("{} has no auth type '{}'; it has: {}", wanted.provider, wanted.auth_type,
                                            types.empty() ? "none" : types));
   }
