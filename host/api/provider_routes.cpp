@@ -84,8 +84,11 @@ Response list_plugins(const Request&, const Context& context) {
 
 Response reload_plugin(const Request& request, const Context& context) {
   const auto info = context.services.reload_plugin(request.parameters.at("id"));
-  if (!info) return problem(info.error(), request.request_id);
-  return json_response(200, to_json(*info));
+  if (info) return json_response(200, to_json(*info));
+  const auto& error = info.error();
+  // The request is right; what is wrong lies in the file.
+  if (error.code == Errc::invalid) return problem(409, "plugin_refused", error.message, request.request_id);
+  return problem(error, request.request_id);
 }
 
 Response openapi(const Request&, const Context&) {

@@ -120,5 +120,78 @@ TEST(Start, AnEmptyDatabaseIsMigrated) {
   EXPECT_THAT(host.log(), HasSubstr("migrating the database from version 0"));
 }
 
+// A host over a plugin folder of its own, with one user, who administers it.
+class Reloading : public ::testing::Test {
+ protected:
+  Reloading() {
+    std::filesystem::create_directories(plugins_);
+    std::filesystem::copy_file(built("timer"), plugins_ / "timer.so");
+    host_.emplace(harness::HostSettings{.folder = folder_.path(), .plugins = plugins_});
+    host_->start();
+    api_.emplace(*host_);
+    api_->sign_up();
+  }
+  static std::filesystem::path built(const std::string& name) {
+    return std::filesystem::path(harness::plugin_folder()) / (name + ".so");
+  }
+  nlohmann::json plugin(const std::string& file) {
+    const auto answer = api_->get("/plugins");
+    for (const auto& info : answer.at("data")) {
+      if (info.value("file", "").ends_with("/" + file)) return info;
+    }
+    return nlohmann::json::object();
+  }
+  bool wait_until_failure_has(const std::string& text) {
+    return harness::wait_until(
+        [&] { return plugin("timer.so").value("failure", "").find(text) != std::string::npos; }, std::chrono::seconds(10));
+  }
+
+  harness::ScratchFolder folder_{"reloading"};
+  std::filesystem::path plugins_ = folder_.path() / "plugins";
+  std::optional<harness::Host> host_;
+  std::optional<harness::Api> api_;
+};
+
+TEST_F(Reloading, AFileThatIsDroppedInBecomesAProvider) {
+  EXPECT_EQ(api_->call("GET", "/providers/github").status, 404);
+  std::filesystem::copy_file(built("github"), plugins_ / "github.so");
+  EXPECT_TRUE(harness::wait_until([&] { return api_->call("GET", "/providers/github").status == 200; },
+                                  std::chrono::seconds(10)));
+}
+
+TEST_F(Reloading, ABrokenBuildIsSaidToBeBrokenAndTheOldOneGoesOn) {
+  harness::write_file(plugins_ / "timer.so", "broken");
+  EXPECT_TRUE(wait_until_failure_has("not an ELF file"));
+  EXPECT_EQ(plugin("timer.so").value("loaded", false), true);
+  EXPECT_EQ(api_->call("GET", "/providers/timer").status, 200);
+  const auto asked = api_->call("POST", "/plugins/timer/reload");
+  expect_problem(asked, 409);
+  EXPECT_THAT(asked.body, HasSubstr("not an ELF file"));
+
+  std::filesystem::remove(plugins_ / "timer.so");
+  EXPECT_TRUE(wait_until_failure_has("the file is gone"));
+  std::filesystem::copy_file(built("timer"), plugins_ / "timer.so");
+  EXPECT_TRUE(harness::wait_until([&] { return plugin("timer.so").value("failure", "?").empty(); },
+                                  std::chrono::seconds(10)));
+}
+
+TEST_F(Reloading, AnAdministratorAsksForIt) {
+  const auto asked = api_->call("POST", "/plugins/timer/reload");
+  EXPECT_EQ(asked.status, 200) << asked.body;
+  EXPECT_EQ(nlohmann::json::parse(asked.body).value("mapped", 0), 2);
+  expect_problem(api_->call("POST", "/plugins/nobody/reload"), 404);
+  harness::Api other(*host_);
+  other.sign_up("other@example.org", "another long password");
+  expect_problem(other.call("POST", "/plugins/timer/reload"), 403);
+
+  const auto token = "PATCHBAY_API_KEY=" + api_->token();
+  const auto listed = host_->command({"plugin", "list", "--url", host_->url()}, {token});
+  EXPECT_EQ(listed.exit_code, 0);
+  EXPECT_THAT(listed.output, HasSubstr("LAST FAILURE"));
+  const auto reloaded = host_->command({"plugin", "reload", "timer", "--url", host_->url()}, {token});
+  EXPECT_EQ(reloaded.exit_code, 0);
+  EXPECT_THAT(reloaded.output, HasSubstr("timer 1.0.0 is at work, build "));
+}
+
 }  // namespace
 }  // namespace patchbay::e2e

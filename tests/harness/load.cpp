@@ -72,7 +72,7 @@ class Load::Generator {
     const auto patience_ns = static_cast<std::uint64_t>(settings_.patience_seconds * 1e9);
     while (begin_round()) {
       if (steady_ns() - last_answer_ns_ > patience_ns) break;
-      const int count = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 20);
+      const int count = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), settings_.rate > 0 ? 1 : 20);
       for (int i = 0; i < count; ++i) {
         const auto& event = events[static_cast<std::size_t>(i)];
         handle(connections_[event.data.u64], event.events);
@@ -85,12 +85,19 @@ class Load::Generator {
     return !load_.stop_ && steady_ns() < ends_ns_ && (settings_.count == 0 || issued_ < settings_.count);
   }
 
-  // Connects what is not connected. False: all is sent and answered.
+  // When the next request is to go out.
+  std::uint64_t due_ns() const {
+    if (settings_.rate <= 0) return 0;
+    return load_.began_ns_ + static_cast<std::uint64_t>(static_cast<double>(issued_) / settings_.rate * 1e9);
+  }
+
+  // Connects what is not connected, and sends what is due. False: all is sent and answered.
   bool begin_round() {
     const bool wanted = more();
     bool busy = false;
     for (auto& connection : connections_) {
       if (wanted && connection.fd < 0 && steady_ns() >= connection.retry_at_ns) open(connection);
+      if (wanted && connection.connected && connection.fd >= 0 && !connection.busy) send_next(connection);
       busy |= connection.busy;
     }
     return busy || wanted;
@@ -127,7 +134,8 @@ class Load::Generator {
   }
 
   void send_next(Connection& connection) {
-    if (!more()) return;
+    if (!more() || due_ns() > steady_ns()) return;
+    const auto due = settings_.rate > 0 ? due_ns() : steady_ns();
     const std::string id = bench_id(next_id_);
     const std::string tail = id + suffix_;
     connection.out = head_;
@@ -140,7 +148,7 @@ class Load::Generator {
     connection.written = 0;
     connection.busy = true;
     connection.record = load_.sent_.size();
-    load_.sent_.push_back({.id = next_id_++, .sent_ns = steady_ns()});
+    load_.sent_.push_back({.id = next_id_++, .sent_ns = due});
     ++issued_;
     if (!write(connection)) close(connection, false);
   }

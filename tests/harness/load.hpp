@@ -22,6 +22,7 @@ struct LoadSettings {
   int concurrency = 64;
   double seconds = 0;       // 0: until stop() or count
   std::uint64_t count = 0;  // 0: no limit
+  double rate = 0;          // requests a second, evenly spaced; 0: as fast as answers come
   std::uint64_t first_id = 1;
   double patience_seconds = 30;                                  // without any answer for so long it gives up
   std::function<void(std::uint64_t accepted)> on_accepted = {};  // on the generator's thread; cheap
@@ -29,14 +30,14 @@ struct LoadSettings {
 
 struct Sent {
   std::uint64_t id = 0;
-  std::uint64_t sent_ns = 0;
+  std::uint64_t sent_ns = 0;  // with a rate: when it was due, so that a slow answer makes the next ones late, not fewer
   std::uint64_t answered_ns = 0;
   int status = 0;  // 0: no answer came
   [[nodiscard]] bool accepted() const { return status >= 200 && status < 300; }
 };
 
 // A closed-loop load generator: each of its connections sends the next signed webhook when the last was answered, and
-// connects anew when the server went away. On a thread of its own from construction on.
+// connects anew when the server went away. With a rate it waits until the next one is due. On a thread of its own from construction on.
 class Load {
  public:
   explicit Load(LoadSettings settings);
