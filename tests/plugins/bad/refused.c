@@ -1,5 +1,6 @@
 /* Plugins that a host must refuse, one a macro: BAD_ABI, BAD_NEEDS, BAD_FLAGS, BAD_SIZE, BAD_CREATE, BAD_MANIFEST,
- * BAD_JSON, BAD_FUNCTION, BAD_NULL, BAD_UNDEFINED, BAD_ENTRY, CRASHES, HANGS. GOOD is none of them. */
+ * BAD_JSON, BAD_FUNCTION, BAD_NULL, BAD_UNDEFINED, BAD_ENTRY, CRASHES, HANGS. GOOD is none of them; nor is NEWER, which
+ * was built for a later minor version, with a larger table, and needs 1.0 only. */
 #include <patchbay/plugin.h>
 #include <stdlib.h>
 
@@ -48,11 +49,15 @@ static void resume(void *self, const pbay_reply *reply) {
 __attribute__((unused)) static const pbay_plugin table = {
 #if defined(BAD_SIZE)
     64,
+#elif defined(NEWER)
+    sizeof(pbay_plugin) + 64,
 #else
     sizeof(pbay_plugin),
 #endif
 #if defined(BAD_ABI)
     0x00020000u,
+#elif defined(NEWER)
+    0x00010007u,
 #else
     PBAY_ABI,
 #endif

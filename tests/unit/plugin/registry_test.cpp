@@ -97,6 +97,30 @@ TEST_F(RegistryTest, WhatIsNoPluginIsRefused) {
   EXPECT_FALSE(list[1].loaded);
 }
 
+TEST_F(RegistryTest, ANewerPluginThatNeedsNoMoreIsLoaded) {
+  drop("newer");
+  load();
+  EXPECT_TRUE(registry_->list()[0].loaded) << registry_->list()[0].failure;
+}
+
+TEST_F(RegistryTest, APluginThatWasBuiltWithTheHeaderOfTheFirstVersionWorks) {
+  drop("abi_1_0");
+  load();
+  ASSERT_TRUE(registry_->list()[0].loaded) << registry_->list()[0].failure;
+  std::optional<Outcome> outcome;
+  Call call;
+  call.verb = Verb::reaction;
+  call.name = "echo";
+  call.params = R"({"say":"hello"})";
+  registry_->provider("first")->begin(std::move(call), [&](Outcome ended) { outcome = std::move(ended); });
+  ASSERT_TRUE(loop_.run_until([&] { return outcome.has_value(); }, std::chrono::seconds{5}));
+  ASSERT_FALSE(outcome->error.has_value()) << outcome->error->message;
+  EXPECT_EQ(outcome->output, R"({"answer":200})");
+  ASSERT_EQ(client_.requests.size(), 1U);
+  EXPECT_EQ(client_.requests[0].url, "https://first.example/say");
+  EXPECT_EQ(client_.requests[0].body, R"("hello")");
+}
+
 TEST_F(RegistryTest, TheSecondOfOneIdIsRefused) {
   drop("good", "a");
   drop("good", "b");
