@@ -99,6 +99,23 @@ void add_plugin_commands(CLI::App& app, Arguments& arguments) {
       return reload_plugin(context.output, arguments.remote, *file);
     };
   });
+  auto key = std::make_shared<std::string>();
+  auto* keygen = plugin->add_subcommand("keygen", "Make a key to sign plugins with");
+  keygen->add_option("key-file", *key)->required();
+  keygen->callback([&arguments, key] {
+    arguments.command = [key](const Context& context) { return create_signing_key(context, *key); };
+  });
+  auto* sign = plugin->add_subcommand("sign", "Sign a plugin file: writes FILE.sig");
+  sign->add_option("file", *file)->required();
+  sign->add_option("--key", *key, "made by keygen")->required();
+  sign->callback([&arguments, file, key] {
+    arguments.command = [file, key](const Context& context) { return sign_plugin(context, *file, *key); };
+  });
+  auto* verify = plugin->add_subcommand("verify", "Say whether a plugin file is trusted");
+  verify->add_option("file", *file)->required();
+  verify->callback([&arguments, file] {
+    arguments.command = [file](const Context& context) { return verify_plugin(context, *file); };
+  });
   for (const auto* verb : {"check", "probe"}) {
     auto* check = plugin->add_subcommand(verb, "Load a plugin file and say whether it can be used");
     check->add_option("file", *file)->required();

@@ -22,6 +22,11 @@ Result<> create_api_key(const Context& context, const std::string& email, const 
 Result<> create_vault_key(const Context& context);
 Result<> list_plugins(const Context& context);
 Result<> check_plugin(const Context& context, const std::string& file);
+// Makes a key to sign plugins with, in a file of mode 0600; prints its public half.
+Result<> create_signing_key(const Context& context, const std::string& key_file);
+Result<> sign_plugin(const Context& context, const std::string& file, const std::string& key_file);
+// Against plugins.trust, plugins.digests and plugins.trusted_keys; any counts as signed here.
+Result<> verify_plugin(const Context& context, const std::string& file);
 Result<> import_flow(const Context& context, const std::string& file);
 Result<> list_flows(const Context& context);
 Result<> list_runs_of(const Context& context, const std::string& flow, const std::string& status, int limit);

@@ -1,5 +1,6 @@
 #include "app/config.hpp"
 
+#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
@@ -60,6 +61,18 @@ Result<> read(const std::string& text, log::Level& into) {
   return {};
 }
 
+constexpr std::array<std::pair<std::string_view, plugin::TrustLevel>, 3> kTrustLevels{
+    {{"any", plugin::TrustLevel::any}, {"listed", plugin::TrustLevel::listed}, {"signed", plugin::TrustLevel::signed_files}}};
+
+Result<> read(const std::string& text, plugin::TrustLevel& into) {
+  for (const auto& [name, level] : kTrustLevels) {
+    if (name != text) continue;
+    into = level;
+    return {};
+  }
+  return fail(Errc::invalid, "must be any, listed or signed");
+}
+
 Result<> read(const std::string& text, std::vector<std::string>& into) {
   into.clear();
   std::size_t start = 0;
@@ -85,6 +98,12 @@ template <class Rep, class Period>
 std::string show(std::chrono::duration<Rep, Period> value) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(value).count();
   return ms % 1000 == 0 ? fmt::format("{}s", ms / 1000) : fmt::format("{}ms", ms);
+}
+std::string show(plugin::TrustLevel value) {
+  for (const auto& [name, level] : kTrustLevels) {
+    if (level == value) return std::string(name);
+  }
+  return {};
 }
 std::string show(log::Level value) {
   constexpr std::array<std::string_view, 6> kNames{"trace", "debug", "info", "warn", "error", "off"};
@@ -133,6 +152,9 @@ const std::vector<Binding>& bindings() {
       PATCHBAY_SETTING("plugins.settle", plugin_settle, "a file is loaded when nothing was written to it for so long"),
       PATCHBAY_SETTING("plugins.drain", plugin_drain, "for the tasks of a replaced build; then they are run again"),
       PATCHBAY_SETTING("plugins.unload", unload_plugins, "unmap replaced builds; for tests: no unloading is safe"),
+      PATCHBAY_SETTING("plugins.trust", trust.level, "which files are loaded: any, listed or signed"),
+      PATCHBAY_SETTING("plugins.digests", trust.digests, "SHA-256 of the files that are loaded when trust is listed"),
+      PATCHBAY_SETTING("plugins.trusted_keys", trust.keys, "public keys whose signatures count when trust is signed"),
       PATCHBAY_SETTING("plugins.probe", probe_plugins, "try each file in a process of its own first"),
       PATCHBAY_SETTING("egress.allowed_private_networks", egress.allowed_private_networks,
                        "private networks that flows may reach, as 10.0.0.0/8"),
@@ -269,6 +291,7 @@ Result<Config> load_config(const std::string& file, const std::vector<std::pair<
   for (const auto& [name, value] : overrides) {
     if (auto done = set(config, name, value, "--set"); !done) return std::unexpected(done.error());
   }
+  if (auto checked = plugin::check_settings(config.trust); !checked) return std::unexpected(checked.error());
   return config;
 }
 

@@ -31,6 +31,7 @@ struct Config {
   bool probe_plugins = true;
   bool watch_plugins = true;
   bool unload_plugins = false;
+  plugin::Trust trust;
   std::chrono::milliseconds plugin_settle{200};
   std::chrono::milliseconds plugin_drain{30'000};
   std::map<std::string, plugin::RegistrySettings::Override> providers;

@@ -3,18 +3,15 @@
 #include <iostream>
 #include <sstream>
 
-#include <unistd.h>
-
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "app/commands.hpp"
+#include "app/offline_registry.hpp"
 #include "app/server.hpp"
-#include "core/loop.hpp"
 #include "engine/flow_service.hpp"
 #include "engine/runs.hpp"
 #include "identity/identity.hpp"
-#include "plugin/registry.hpp"
 #include "store/migrations.hpp"
 #include "vault/vault.hpp"
 
@@ -122,36 +119,6 @@ Result<> create_vault_key(const Context& context) {
   return {};
 }
 
-Result<> list_plugins(const Context& context) {
-  Loop loop;
-  struct NoClient : egress::HttpClient {
-    Handle send(egress::HttpRequest, Done) override { return 0; }
-    void cancel(Handle) override {}
-  } client;
-  auto settings = registry_settings(context.config);
-  settings.private_folder = fmt::format("/tmp/patchbay-list-{}", ::getpid());
-  plugin::Registry registry(loop, system_clock(), client, std::move(settings));
-  if (auto loaded = registry.load(); !loaded) return loaded;
-  json list = json::array();
-  std::vector<std::vector<std::string>> rows{{"ID", "VERSION", "STATE", "FILE"}};
-  for (const auto& info : registry.list()) {
-    list.push_back({{"id", info.id}, {"version", info.version}, {"file", info.file}, {"sha256", info.sha256},
-                    {"loaded", info.loaded}, {"failure", info.failure}});
-    rows.push_back({info.id, info.version, info.loaded ? "ok" : "refused: " + info.failure, info.file});
-  }
-  registry.shut_down();
-  context.output.print(list, Output::table(rows));
-  return {};
-}
-
-Result<> check_plugin(const Context& context, const std::string& file) {
-  const auto info = plugin::Registry::check(file, fmt::format("/tmp/patchbay-check-{}", ::getpid()));
-  if (!info.failure.empty()) return fail(Errc::denied, fmt::format("{}: {}", file, info.failure));
-  context.output.print({{"id", info.id}, {"version", info.version}, {"sha256", info.sha256}},
-                       {fmt::format("{}: {} {} can be loaded", file, info.id, info.version)});
-  return {};
-}
-
 Result<> import_flow(const Context& context, const std::string& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) return fail(Errc::not_found, "cannot read " + file);
@@ -162,20 +129,12 @@ Result<> import_flow(const Context& context, const std::string& file) {
   auto user = resolve_user(context, **database);
   if (!user) return std::unexpected(user.error());
 
-  Loop loop;
-  struct NoClient : egress::HttpClient {
-    Handle send(egress::HttpRequest, Done) override { return 0; }
-    void cancel(Handle) override {}
-  } client;
-  auto settings = registry_settings(context.config);
-  settings.private_folder = fmt::format("/tmp/patchbay-import-{}", ::getpid());
-  plugin::Registry registry(loop, system_clock(), client, std::move(settings));
-  if (auto loaded = registry.load(); !loaded) return loaded;
-  auto compiled = flow::compile(text.str(), registry);
+  OfflineRegistry registry(context.config);
+  if (auto loaded = registry->load(); !loaded) return loaded;
+  auto compiled = flow::compile(text.str(), *registry);
   if (!compiled) {
     std::string lines;
     for (const auto& problem : compiled.error()) lines += fmt::format("\n  {}: {}", problem.pointer, problem.message);
-    registry.shut_down();
     return fail(Errc::invalid, file + " is not a flow that can run:" + lines);
   }
   const auto now = system_clock().now();
@@ -187,7 +146,6 @@ Result<> import_flow(const Context& context, const std::string& file) {
                                   .definition = text.str(),
                                   .created = now,
                                   .updated = now};
-  registry.shut_down();
   if (auto saved = engine::FlowStore(**database).insert(record); !saved) return saved;
   context.output.print({{"id", record.id.to_string()}, {"name", record.name}, {"state", record.state}},
                        {fmt::format("{}  {}", record.id.to_string(), record.name)});

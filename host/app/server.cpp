@@ -6,13 +6,12 @@
 #include <optional>
 #include <thread>
 
-#include <unistd.h>
-
 #include <boost/asio/signal_set.hpp>
 #include <fmt/format.h>
 
 #include "api/api.hpp"
 #include "app/backend.hpp"
+#include "app/temporary_folder.hpp"
 #include "core/bytes.hpp"
 #include "core/log.hpp"
 #include "core/loop.hpp"
@@ -50,26 +49,6 @@ class BackgroundThread {
   std::thread thread_;
 };
 
-// The private copies of this process's plugins.
-class PrivateFolder {
- public:
-  explicit PrivateFolder(const std::string& configured)
-      : path_(configured.empty() ? fs::temp_directory_path() / fmt::format("patchbay-{}", ::getpid())
-                                 : fs::path(configured)),
-        temporary_(configured.empty()) {}
-  ~PrivateFolder() {
-    std::error_code ignored;
-    if (temporary_) fs::remove_all(path_, ignored);
-  }
-  PrivateFolder(const PrivateFolder&) = delete;
-  PrivateFolder& operator=(const PrivateFolder&) = delete;
-  [[nodiscard]] std::string path() const { return path_.string(); }
-
- private:
-  fs::path path_;
-  bool temporary_;
-};
-
 Result<> write_port_file(const std::string& file, std::uint16_t port) {
   if (file.empty()) return {};
   // Under another name first: who waits for the file never reads half a number.
@@ -88,7 +67,7 @@ Result<> write_port_file(const std::string& file, std::uint16_t port) {
 // The whole host. Members stand in the order in which they depend on each other, so they go in the reverse of it.
 class Host {
  public:
-  explicit Host(const Config& config) : config_(config), private_folder_(config.plugin_private_folder) {}
+  explicit Host(const Config& config) : config_(config) {}
 
   ~Host() {
     gateway_.reset();
@@ -130,7 +109,8 @@ class Host {
     if (!client) return std::unexpected(client.error());
     client_ = *std::move(client);
     auto settings = registry_settings(config_);
-    settings.private_folder = private_folder_.path();
+    settings.private_folder =
+        config_.plugin_private_folder.empty() ? private_folder_.path() : config_.plugin_private_folder;
     if (config_.probe_plugins) settings.prober = plugin::probe_with_this_program();
     registry_.emplace(loop_, system_clock(), *client_, std::move(settings));
     if (auto loaded = registry_->load(); !loaded) return loaded;
@@ -207,7 +187,7 @@ class Host {
   }
 
   Config config_;
-  PrivateFolder private_folder_;
+  TemporaryFolder private_folder_;  // of the plugins' copies, unless one is configured
   Loop loop_;
   bool stopping_ = false;
   std::unique_ptr<vault::Vault> vault_;
@@ -258,6 +238,7 @@ plugin::RegistrySettings registry_settings(const Config& config) {
   settings.folder = config.plugin_folder;
   settings.providers = config.providers;
   settings.drain_limit = config.plugin_drain;
+  settings.trust = config.trust;
   settings.mapping = config.unload_plugins ? plugin::Mapping::unloaded : plugin::Mapping::kept;
   return settings;
 }

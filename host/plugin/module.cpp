@@ -5,11 +5,11 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
-#include <sstream>
 #include <vector>
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,12 +25,50 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kLargestManifest = 256 << 10;
+constexpr std::int64_t kLargestFile = 256 << 20;
 
+struct Descriptor {
+  int number;
+  ~Descriptor() {
+    if (number >= 0) ::close(number);
+  }
+};
+
+// Who may write a file that is loaded, or its folder, may do all that the host may.
+Result<> check_mode(const struct stat& status, std::string_view what) {
+  if ((status.st_mode & S_IWOTH) == 0 || (status.st_mode & S_ISVTX) != 0) return {};
+  return fail(Errc::denied, fmt::format("everybody may write {}: take that away (chmod o-w)", what));
+}
+
+// What was opened is what is looked at, so nobody can exchange it in between. No waiting: the name may be a pipe's.
 Result<std::string> read_file(const std::string& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream bytes;
-  if (!in || !(bytes << in.rdbuf())) return fail(Errc::not_found, "cannot be read, or is empty");
-  return std::move(bytes).str();
+  const Descriptor opened{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (opened.number < 0) return fail(Errc::not_found, fmt::format("cannot be read: {}", std::strerror(errno)));
+  struct stat status {};
+  struct stat above {};
+  const auto folder = fs::path(file).parent_path();
+  if (::fstat(opened.number, &status) != 0 || !S_ISREG(status.st_mode)) return fail(Errc::invalid, "not a file");
+  if (::stat(folder.empty() ? "." : folder.c_str(), &above) == 0) {
+    if (auto checked = check_mode(above, "its folder"); !checked) return std::unexpected(checked.error());
+  }
+  if (auto checked = check_mode(status, "it"); !checked) return std::unexpected(checked.error());
+  std::error_code error;
+  const auto real = fs::read_symlink(fmt::format("/proc/self/fd/{}", opened.number), error);
+  if (!error && real.parent_path() != fs::canonical(folder.empty() ? "." : folder, error)) {
+    return fail(Errc::denied, fmt::format("a link to {}, outside its folder: put the file itself here", real.string()));
+  }
+  if (status.st_size > kLargestFile) return fail(Errc::exhausted, "larger than 256 MiB");
+  std::string bytes;
+  bytes.resize(static_cast<std::size_t>(status.st_size));
+  std::size_t got = 0;
+  while (got < bytes.size()) {
+    const auto count = ::read(opened.number, bytes.data() + got, bytes.size() - got);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) break;  // it became shorter meanwhile
+    got += static_cast<std::size_t>(count);
+  }
+  bytes.resize(got);
+  return bytes;
 }
 
 // A 64-bit object, all of it: linkers write the table of sections last, so a file that is still being written lacks it.
@@ -144,14 +182,16 @@ Result<Opened> open_table(const std::string& path, Mapping mapping) {
 
 bool is_plugin_name(std::string_view name) { return name.ends_with(".so") && !name.starts_with('.'); }
 
-Result<PrivateCopy> PrivateCopy::make(const std::string& file, const std::string& folder) {
+Result<PrivateCopy> PrivateCopy::make(const std::string& file, const std::string& folder, const Trust& trust) {
   auto bytes = read_file(file);
   if (!bytes) return std::unexpected(bytes.error());
   if (auto checked = check_elf(*bytes); !checked) return std::unexpected(checked.error());
   std::error_code error;
   fs::create_directories(folder, error);
   if (!error) fs::permissions(folder, fs::perms::owner_all, error);
-  PrivateCopy copy(file, fmt::format("{}/{}", folder, unused_name(file)), sha256_of(*bytes));
+  auto sha256 = sha256_of(*bytes);
+  if (auto trusted = check_trust(trust, file, *bytes, sha256); !trusted) return std::unexpected(trusted.error());
+  PrivateCopy copy(file, fmt::format("{}/{}", folder, unused_name(file)), std::move(sha256));
   std::ofstream out(copy.path_, std::ios::binary);
   out << *bytes;
   out.close();

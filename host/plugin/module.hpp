@@ -9,6 +9,7 @@
 
 #include "core/error.hpp"
 #include "plugin/manifest.hpp"
+#include "plugin/trust.hpp"
 
 namespace patchbay::plugin {
 
@@ -17,8 +18,9 @@ namespace patchbay::plugin {
 // object: a mapping stays. Any thread.
 class PrivateCopy {
  public:
-  // folder is made with mode 0700. Error: one line that says why the file is refused.
-  [[nodiscard]] static Result<PrivateCopy> make(const std::string& file, const std::string& folder);
+  // folder is made with mode 0700. Error: one line that says why the file is refused: it is none, lies elsewhere than it
+  // seems to, may be written by everybody, is not trusted, or is no whole ELF object.
+  [[nodiscard]] static Result<PrivateCopy> make(const std::string& file, const std::string& folder, const Trust& trust);
   ~PrivateCopy();
   PrivateCopy(PrivateCopy&& other) noexcept
       : file_(std::move(other.file_)), path_(std::exchange(other.path_, {})), sha256_(std::move(other.sha256_)) {}

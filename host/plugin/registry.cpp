@@ -77,7 +77,7 @@ InstanceSettings Registry::Impl::settings_for(const Manifest& manifest) const {
 }
 
 Result<std::optional<Module>> Registry::Impl::prepare(const std::string& file, std::string_view known_sha256) const {
-  auto copy = PrivateCopy::make(file, settings.private_folder);
+  auto copy = PrivateCopy::make(file, settings.private_folder, settings.trust);
   if (!copy) return std::unexpected(copy.error());
   if (copy->sha256() == known_sha256) return std::nullopt;
   if (settings.prober) {
@@ -225,8 +225,6 @@ PluginInfo Registry::check(const std::string& file, const std::string& private_f
     if (!loaded) registry.impl_->refuse(file, loaded.error());
     info = registry.list().front();
   }
-  std::error_code ignored;
-  fs::remove(private_folder, ignored);
   return info;
 }
 

@@ -35,6 +35,7 @@ struct RegistrySettings {
   std::size_t events_per_task = 1000;
   std::chrono::milliseconds drain_limit{30'000};  // for the tasks of a replaced build
   Mapping mapping = Mapping::kept;                // of a replaced build, once it has drained
+  Trust trust;
 };
 
 // What became of a file in the folder.
