@@ -23,7 +23,7 @@ std::string_view trimmed(std::string_view text) {
 // nullopt unless it is base64 of so many bytes.
 std::optional<std::string> decoded(std::string_view text, std::size_t size) {
   auto bytes = from_base64(trimmed(text));
-  if (!bytes || bytes->size() != size) return std::nullopt;
+  if (bytes && bytes->size() != size) bytes.reset();
   return bytes;
 }
 
