@@ -97,9 +97,10 @@ class Loop {
     settings.rate = plan_.rate;
     settings.seconds = seconds;
     harness::Load load(std::move(settings));
-    const auto ends_ns = steady_ns() + static_cast<std::uint64_t>(seconds * 1e9);
-    while (reloads && steady_ns() + static_cast<std::uint64_t>(plan_.every * 1e9) <= ends_ns) {
-      std::this_thread::sleep_for(std::chrono::duration<double>(plan_.every));
+    const auto began = std::chrono::steady_clock::now();
+    const int times = reloads ? static_cast<int>(seconds / plan_.every) : 0;
+    for (int i = 0; i < times; ++i) {
+      std::this_thread::sleep_until(began + std::chrono::duration<double>((i + 0.5) * plan_.every));
       for (const auto* provider : kProviders) plugins_.replace(provider);
       verdict_.replacements += static_cast<int>(kProviders.size());
     }
