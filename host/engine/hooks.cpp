@@ -143,6 +143,11 @@ void Hooks::run(const std::shared_ptr<Conversation>& conversation) {
   call.watch = watch.record.id;
   call.connection = watch.record.connection;
   call.callback_url = callback_url(watch);
+  // Who checks the request by itself needs what it was signed with.
+  if (watch.manifest->verification.kind == plugin::VerificationScheme::Kind::custom) {
+    if (auto secret = watch.secret(vault_)) call.callback_secret = *std::move(secret);
+    else log::error("engine", "watch {}: {}", watch.record.id.to_string(), secret.error().message);
+  }
   call.request = conversation->request;
   call.body = conversation->body;
   call.deadline = clock_.now() + kLease;

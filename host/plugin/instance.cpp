@@ -15,7 +15,10 @@ constexpr std::chrono::milliseconds kPromptly{50};
 constexpr std::size_t kLogLine = 8 << 10;
 constexpr std::array<std::string_view, 6> kVerbs{"watch", "stop", "poll", "webhook", "socket", "reaction"};
 
-std::string_view view(pbay_str text) { return {text.ptr == nullptr ? "" : text.ptr, text.len}; }
+// No pointer is no text, whatever length it claims.
+std::string_view view(pbay_str text) {
+  return text.ptr == nullptr ? std::string_view() : std::string_view(text.ptr, text.len);
+}
 pbay_str raw(std::string_view text) { return {text.data(), text.size()}; }
 
 bool is_json_object(std::string_view text) {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstring>
+#include <thread>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -33,6 +34,15 @@ bool read_until_closed(int descriptor, std::chrono::steady_clock::time_point dea
   }
 }
 
+// False: the time is up.
+bool wait_until_ended(pid_t child, std::chrono::steady_clock::time_point deadline, int& status) {
+  while (::waitpid(child, &status, WNOHANG) == 0) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+  return true;
+}
+
 std::string last_line(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
   const auto start = text.rfind('\n');
@@ -60,11 +70,15 @@ Result<> probe_in_child(const std::string& program, const std::string& file, std
     return fail(Errc::unavailable, fmt::format("the probe {} cannot be started: {}", program, std::strerror(failed)));
   }
   std::string text;
-  const bool ended = read_until_closed(pipe[0], std::chrono::steady_clock::now() + limit, text);
-  ::close(pipe[0]);
-  if (!ended) ::kill(child, SIGKILL);
+  const auto deadline = std::chrono::steady_clock::now() + limit;
   int status = 0;
-  ::waitpid(child, &status, 0);
+  // Who has closed its end of the pipe need not have ended.
+  const bool ended = read_until_closed(pipe[0], deadline, text) && wait_until_ended(child, deadline, status);
+  ::close(pipe[0]);
+  if (!ended) {
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+  }
   if (!ended) return fail(Errc::timeout, fmt::format("the probe did not end within {} ms", limit.count()));
   if (WIFSIGNALED(status)) {
     return fail(Errc::invalid, fmt::format("the probe was killed by: {}", ::strsignal(WTERMSIG(status))));

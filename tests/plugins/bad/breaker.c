@@ -70,6 +70,12 @@ static void reaction(void *self, const pbay_call *c) {
     return;
   } else if (is(c->name, "no_json")) {
     finish(c->task, PBAY_OK, "not json");
+  } else if (is(c->name, "null_text")) {
+    pbay_result r;
+    memset(&r, 0, sizeof r);
+    r.size = sizeof r;
+    r.output.len = 1000;
+    host->finish(host, c->task, &r);
   } else if (is(c->name, "emits")) {
     emit(c->task, "k", "{}");
     finish(c->task, PBAY_OK, "{}");

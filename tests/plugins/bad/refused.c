@@ -1,7 +1,8 @@
 /* Plugins that a host must refuse, one a macro: BAD_ABI, BAD_NEEDS, BAD_FLAGS, BAD_SIZE, BAD_CREATE, BAD_MANIFEST,
- * BAD_JSON, BAD_FUNCTION, BAD_NULL, BAD_UNDEFINED, BAD_ENTRY, CRASHES, HANGS. GOOD is none of them; nor is NEWER, which
+ * BAD_JSON, BAD_FUNCTION, BAD_NULL, BAD_UNDEFINED, BAD_ENTRY, CRASHES, HANGS, CLOSES (and hangs). GOOD is none of them; nor is NEWER, which
  * was built for a later minor version, with a larger table, and needs 1.0 only. */
 #include <patchbay/plugin.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #if defined(BAD_MANIFEST)
@@ -26,7 +27,10 @@ static pbay_status create(const pbay_host *host, pbay_str config, void **self) {
   return PBAY_E_UNSUPPORTED;
 #elif defined(CRASHES)
   abort();
-#elif defined(HANGS)
+#elif defined(HANGS) || defined(CLOSES)
+#if defined(CLOSES)
+  fclose(stderr);
+#endif
   for (;;) {
   }
   return PBAY_OK;

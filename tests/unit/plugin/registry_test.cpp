@@ -144,6 +144,7 @@ TEST_F(RegistryTest, TheProbeDiesInsteadOfTheHost) {
   EXPECT_TRUE(probe("good").has_value());
   EXPECT_THAT(probe("crashes").error().message, HasSubstr("Aborted"));
   EXPECT_THAT(probe("hangs").error().message, HasSubstr("did not end"));
+  EXPECT_THAT(probe("closes").error().message, HasSubstr("did not end"));
   EXPECT_THAT(probe("bad_create").error().message, HasSubstr("PBAY_E_UNSUPPORTED"));
 
   // The beginning of a file, as a build that is still writing leaves it: the loader is killed by SIGBUS or says so.
@@ -178,6 +179,7 @@ TEST_F(Rules, ATaskThatNeitherEndsNorWaitsIsEnded) {
   EXPECT_EQ(run(Verb::reaction, "never_ends").error.value().code, Errc::internal);
 }
 TEST_F(Rules, AnOutputIsAJsonObject) { EXPECT_EQ(run(Verb::reaction, "no_json").error.value().code, Errc::invalid); }
+TEST_F(Rules, ATextWithoutAPointerIsNotRead) { EXPECT_EQ(run(Verb::reaction, "null_text").error.value().code, Errc::invalid); }
 TEST_F(Rules, AReactionEmitsNothing) { EXPECT_TRUE(run(Verb::reaction, "emits").events.empty()); }
 TEST_F(Rules, AnUnknownStatusIsABug) {
   EXPECT_EQ(run(Verb::reaction, "unknown_status").error.value().code, Errc::internal);
