@@ -6,12 +6,10 @@
 
 #include "core/bytes.hpp"
 #include "plugin/instance.hpp"
+#include "plugin/text.hpp"
 
 namespace patchbay::plugin {
 namespace {
-
-std::string_view view(pbay_str text) { return {text.ptr == nullptr ? "" : text.ptr, text.len}; }
-pbay_str raw(std::string_view text) { return {text.data(), text.size()}; }
 
 bool misplaced(Instance& instance) {
   if (instance.in_call()) return false;

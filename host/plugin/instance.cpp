@@ -6,6 +6,7 @@
 
 #include "core/log.hpp"
 #include "plugin/status.hpp"
+#include "plugin/text.hpp"
 
 namespace patchbay::plugin {
 namespace {
@@ -14,12 +15,6 @@ constexpr std::chrono::seconds kDefaultDeadline{30};
 constexpr std::chrono::milliseconds kPromptly{50};
 constexpr std::size_t kLogLine = 8 << 10;
 constexpr std::array<std::string_view, 6> kVerbs{"watch", "stop", "poll", "webhook", "socket", "reaction"};
-
-// No pointer is no text, whatever length it claims.
-std::string_view view(pbay_str text) {
-  return text.ptr == nullptr ? std::string_view() : std::string_view(text.ptr, text.len);
-}
-pbay_str raw(std::string_view text) { return {text.data(), text.size()}; }
 
 bool is_json_object(std::string_view text) {
   const auto document = JsonDocument::parse(text);
