@@ -75,14 +75,14 @@ Result<> read_facts(Transaction& transaction, std::string_view user, std::string
   if (facts.delivery) {
     facts.subject = fmt::format("delivery {}", id);
     auto rows = transaction.execute(
-        "SELECT e.id, e.event_key, e.delivery_id, e.received_at, r.id FROM events e LEFT JOIN runs r ON r.event_id = "
-        "e.id WHERE e.delivery_id = $1",
+        "SELECT e.id, e.event_key, e.delivery_id, e.received_at, r.id FROM events e LEFT JOIN runs r ON r.id = "
+        "e.run_id WHERE e.delivery_id = $1",
         {id}, into(facts.events));
     if (!rows) return std::unexpected(rows.error());
     return {};
   }
   auto by_event = transaction.execute(
-      "SELECT e.id, e.event_key, e.delivery_id, e.received_at, r.id FROM events e JOIN runs r ON r.event_id = e.id "
+      "SELECT e.id, e.event_key, e.delivery_id, e.received_at, r.id FROM events e JOIN runs r ON r.id = e.run_id "
       "WHERE e.id = $1 AND (r.user_id = $2 OR $2 = '')",
       {id, user}, into(facts.events));
   if (!by_event) return std::unexpected(by_event.error());
@@ -99,7 +99,7 @@ Result<> read_facts(Transaction& transaction, std::string_view user, std::string
     auto by_key = transaction.execute(
         "SELECT e.id, e.event_key, e.delivery_id, e.received_at, r.id FROM watches w JOIN events e ON e.watch_id = "
         "w.id "
-        "LEFT JOIN runs r ON r.event_id = e.id WHERE e.event_key = $1 AND (w.user_id = $2 OR $2 = '')",
+        "LEFT JOIN runs r ON r.id = e.run_id WHERE e.event_key = $1 AND (w.user_id = $2 OR $2 = '')",
         {id, user}, into(facts.events));
     if (!by_key) return std::unexpected(by_key.error());
     facts.subject = fmt::format("event key {}", id);

@@ -112,7 +112,7 @@ Result<DeliveryDetail> find_delivery(store::Database& database, UserId user, Del
     if (!rows || !found) return done_or_error(rows);
     if (!unpacked) return unpacked;
     return done_or_error(transaction.execute(
-        "SELECT e.id, e.event_key, r.id FROM events e LEFT JOIN runs r ON r.event_id = e.id WHERE e.delivery_id = $1 "
+        "SELECT e.id, e.event_key, r.id FROM events e LEFT JOIN runs r ON r.id = e.run_id WHERE e.delivery_id = $1 "
         "ORDER BY e.id",
         {std::string_view(wanted)}, [&found](const Row& row) {
           auto& event = found->event_list.emplace_back();

@@ -67,14 +67,14 @@ Result<> IngestWriter::insert_events() {
       const auto& event = item->ingest().events[i];
       params_.insert(params_.end(),
                      {item->event_texts[i].id.view(), item->watch_text.view(), std::string_view(event.key), source,
-                      event.is_body ? Param{nullptr} : Param{std::string_view(event.data)}, micros(event.occurred),
+                      item->event_texts[i].run.view(), event.is_body ? Param{nullptr} : Param{std::string_view(event.data)}, micros(event.occurred),
                       micros(item->ingest().now)});
     }
   }
   auto added = flush(
-      "INSERT INTO events (id, watch_id, event_key, delivery_id, data, occurred_at, received_at) "
-      "VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (watch_id, event_key) DO NOTHING",
-      7);
+      "INSERT INTO events (id, watch_id, event_key, delivery_id, run_id, data, occurred_at, received_at) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (watch_id, event_key) DO NOTHING",
+      8);
   if (!added) return std::unexpected(added.error());
   // Which of them were known is asked only when some were: RETURNING on each insert costs more than all this saves.
   return *added == events ? Result<>{} : mark_duplicates();

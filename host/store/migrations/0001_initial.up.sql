@@ -118,12 +118,13 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_user ON deliveries (user_id, id);
 CREATE INDEX deliveries_open ON deliveries (next_at) WHERE status IN ('pending', 'processing', 'retry_ready');
 
--- One thing that happened. data is NULL when it is the body of its delivery, word for word.
+-- One thing that happened, and the run that it started. data is NULL when it is the body of its delivery, word for word.
 CREATE TABLE events (
   id TEXT PRIMARY KEY,
   watch_id TEXT NOT NULL,
   event_key TEXT NOT NULL,
   delivery_id TEXT,
+  run_id TEXT NOT NULL,
   data TEXT,
   occurred_at BIGINT NOT NULL,
   received_at BIGINT NOT NULL,
@@ -149,7 +150,6 @@ CREATE TABLE runs (
 -- postgresql: );
 CREATE INDEX runs_user ON runs (user_id, id);
 CREATE INDEX runs_flow ON runs (flow_id, id);
-CREATE INDEX runs_event ON runs (event_id);
 CREATE INDEX runs_open ON runs (id) WHERE status IN ('pending', 'running');
 
 -- One node's execution. status: running (a retry waits until next_at), completed, failed, skipped.

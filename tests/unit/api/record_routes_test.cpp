@@ -38,9 +38,9 @@ class RecordRoutes : public ApiTest {
     const auto id = RunId::make(clock_.now()).to_string();
     const auto event = EventId::make(clock_.now()).to_string();
     write(
-        "INSERT INTO events (id, watch_id, event_key, data, occurred_at, received_at) VALUES ($1, $2, $1, '{}', $3, "
-        "$3)",
-        {std::string_view(event), std::string_view(watch_), micros(clock_.now())});
+        "INSERT INTO events (id, watch_id, event_key, run_id, data, occurred_at, received_at) "
+        "VALUES ($1, $2, $1, $3, '{}', $4, $4)",
+        {std::string_view(event), std::string_view(watch_), std::string_view(id), micros(clock_.now())});
     write(
         "INSERT INTO runs (id, flow_id, flow_version, user_id, watch_id, event_id, status, created_at) "
         "VALUES ($1, $2, 1, $3, $4, $5, $6, $7)",
