@@ -7,7 +7,7 @@
 
 # Bottom first. A module may depend on modules of a lower row only.
 set(PATCHBAY_ROWS
-  "core" "store" "journal flow" "egress" "plugin identity" "schedule vault" "engine" "api" "gateway" "app")
+  "core" "store" "journal flow" "egress" "plugin identity" "schedule vault kit" "engine" "api" "gateway" "app")
 
 function(patchbay_row name out)
   set(row 0)

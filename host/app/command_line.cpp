@@ -116,13 +116,18 @@ void add_plugin_commands(CLI::App& app, Arguments& arguments) {
   verify->callback([&arguments, file] {
     arguments.command = [file](const Context& context) { return verify_plugin(context, *file); };
   });
-  for (const auto* verb : {"check", "probe"}) {
-    auto* check = plugin->add_subcommand(verb, "Load a plugin file and say whether it can be used");
-    check->add_option("file", *file)->required();
-    check->callback([&arguments, file] {
-      arguments.command = [file](const Context& context) { return check_plugin(context, *file); };
-    });
-  }
+  auto rule = std::make_shared<std::string>();
+  auto* check = plugin->add_subcommand("check", "Grade a plugin file by the rules for providers: bronze, silver, gold");
+  check->add_option("file", *file)->required();
+  check->add_option("--rule", *rule, "try this rule only, in this process, and print the findings");
+  check->callback([&arguments, file, rule] {
+    arguments.command = [file, rule](const Context& context) { return check_plugin(context, *file, *rule); };
+  });
+  auto* probe = plugin->add_subcommand("probe", "Load a plugin file and say whether it can be used");
+  probe->add_option("file", *file)->required();
+  probe->callback([&arguments, file] {
+    arguments.command = [file](const Context& context) { return probe_plugin(context, *file); };
+  });
 }
 
 void add_flow_commands(CLI::App& app, Arguments& arguments) {

@@ -21,7 +21,11 @@ Result<> add_user(const Context& context, const std::string& email, bool admin);
 Result<> create_api_key(const Context& context, const std::string& email, const std::string& name);
 Result<> create_vault_key(const Context& context);
 Result<> list_plugins(const Context& context);
-Result<> check_plugin(const Context& context, const std::string& file);
+// Loads a file in this process and says whether it can be used.
+Result<> probe_plugin(const Context& context, const std::string& file);
+// Grades a file by all rules, each in a process of its own; with a rule: tries that one in this process and prints what
+// it found as JSON. Errc::denied: it does not even reach bronze.
+Result<> check_plugin(const Context& context, const std::string& file, const std::string& rule);
 // Makes a key to sign plugins with, in a file of mode 0600; prints its public half.
 Result<> create_signing_key(const Context& context, const std::string& key_file);
 Result<> sign_plugin(const Context& context, const std::string& file, const std::string& key_file);

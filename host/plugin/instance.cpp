@@ -47,7 +47,7 @@ struct Instance::Wait {
   egress::HttpClient::Handle request = 0;  // of http()
 };
 
-Result<std::unique_ptr<Instance>> Instance::create(Loop& loop, const Clock& clock, egress::HttpClient& client,
+Result<std::unique_ptr<Instance>> Instance::create(Executor& loop, const Clock& clock, egress::HttpClient& client,
                                                    const Module& module, InstanceSettings settings) {
   std::unique_ptr<Instance> instance(new Instance(loop, clock, client, module, std::move(settings)));
   instance->inside_ = true;
@@ -60,7 +60,7 @@ Result<std::unique_ptr<Instance>> Instance::create(Loop& loop, const Clock& cloc
   return fail(Errc::invalid, fmt::format("create() failed with {}", status_name(status)));
 }
 
-Instance::Instance(Loop& loop, const Clock& clock, egress::HttpClient& client, const Module& module,
+Instance::Instance(Executor& loop, const Clock& clock, egress::HttpClient& client, const Module& module,
                    InstanceSettings settings)
     : loop_(loop), clock_(clock), client_(client), module_(module), settings_(std::move(settings)),
       next_id_(settings_.first_id) {
@@ -95,6 +95,7 @@ Instance& Instance::of(const pbay_host* host) {
 void Instance::violation(std::string_view rule, std::string_view detail) {
   violations_.increment();
   log::warn("plugin", "{} breaks the rule '{}': {}", module_.manifest->id, rule, detail);
+  if (settings_.on_violation) settings_.on_violation(rule, detail);
 }
 
 pbay_str Instance::keep(std::string text) {
@@ -332,6 +333,7 @@ Instance::TaskPointer Instance::find(std::uint64_t id) {
 void Instance::on_log(const pbay_host* host, std::uint64_t, std::uint32_t level, pbay_str text) {
   auto& instance = of(host);
   const auto line = view(text).substr(0, kLogLine);
+  if (instance.settings_.on_log) instance.settings_.on_log(line);
   const auto as = level >= PBAY_LOG_ERROR  ? log::Level::error
                   : level == PBAY_LOG_WARN ? log::Level::warn
                   : level == PBAY_LOG_INFO ? log::Level::info
@@ -407,6 +409,7 @@ pbay_status Instance::accept_result(Task& task, const pbay_result& result) {
   if (result.status != PBAY_OK) {
     outcome.events.clear();
     outcome.gone = result.status == PBAY_E_GONE;
+    outcome.status = result.status;
     const auto message = view(result.message).substr(0, 1000);
     outcome.error = error_of(result.status, message.empty() ? fmt::format("{} failed with {}", module_.manifest->id,
                                                                           status_name(result.status))

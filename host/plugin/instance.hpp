@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -11,7 +12,7 @@
 
 #include <patchbay/plugin.h>
 
-#include "core/loop.hpp"
+#include "core/executor.hpp"
 #include "core/metrics.hpp"
 #include "core/time.hpp"
 #include "egress/http_client.hpp"
@@ -35,6 +36,9 @@ struct InstanceSettings {
   std::string config_json = R"({"settings":{}})";
   InstanceLimits limits;
   std::uint64_t first_id = 1;  // of its tasks
+  // For those who try a plugin: each broken rule and each line that it logs, besides the log and the counters.
+  std::function<void(std::string_view rule, std::string_view detail)> on_violation = {};
+  std::function<void(std::string_view line)> on_log = {};
 };
 
 // A plugin at work: its tasks, and the host's side of the ABI. Every rule of plugin.h is checked here; a plugin that
@@ -42,7 +46,7 @@ struct InstanceSettings {
 class Instance : public Provider {
  public:
   // Calls the plugin's create(). The references outlive it.
-  [[nodiscard]] static Result<std::unique_ptr<Instance>> create(Loop& loop, const Clock& clock,
+  [[nodiscard]] static Result<std::unique_ptr<Instance>> create(Executor& loop, const Clock& clock,
                                                                 egress::HttpClient& client, const Module& module,
                                                                 InstanceSettings settings);
   ~Instance() override;
@@ -71,7 +75,8 @@ class Instance : public Provider {
   struct Wait;
   using TaskPointer = std::shared_ptr<Task>;
 
-  Instance(Loop& loop, const Clock& clock, egress::HttpClient& client, const Module& module, InstanceSettings settings);
+  Instance(Executor& loop, const Clock& clock, egress::HttpClient& client, const Module& module,
+           InstanceSettings settings);
 
   template <class Enter>
   void enter(const TaskPointer& task, Enter enter);
@@ -104,7 +109,7 @@ class Instance : public Provider {
     Instance* owner;
   };
   HostTable host_;
-  Loop& loop_;
+  Executor& loop_;
   const Clock& clock_;
   egress::HttpClient& client_;
   const Module& module_;

@@ -55,8 +55,9 @@ struct EmittedEvent {
 // How a task ended. error is set when it failed; then nothing of events and state counts.
 struct Outcome {
   std::optional<Error> error;
-  bool gone = false;   // PBAY_E_GONE: the remote object is no more
-  std::string output;  // reaction: JSON object; webhook: body of the answer
+  std::int32_t status = 0;  // the plugin's own word, a pbay_status, when it ended the task itself
+  bool gone = false;        // PBAY_E_GONE: the remote object is no more
+  std::string output;       // reaction: JSON object; webhook: body of the answer
   std::string content_type;
   int http_status = 0;  // webhook: of the answer; 0: 204
   std::optional<std::string> state;

@@ -90,8 +90,12 @@ std::string hook_in(const call& c, const std::vector<std::string_view>& hooks) {
   return {};
 }
 
-std::string issue_output(const call& c, std::string_view issue) {
-  return c.object()
+// GitHub's answer as our output; an answer that is no issue is nobody's fault here.
+result issue_made(const call& c, std::string_view issue) {
+  if (c.json_type(issue, "/number") != PBAY_JSON_NUMBER || c.json_type(issue, "/id") != PBAY_JSON_NUMBER) {
+    return c.fail(PBAY_E_REMOTE, "GitHub's answer is no issue");
+  }
+  auto output = c.object()
       .raw("number", c.look(issue, "/number"))
       .raw("id", c.look(issue, "/id"))
       .add("node_id", c.look(issue, "/node_id"))
@@ -99,6 +103,7 @@ std::string issue_output(const call& c, std::string_view issue) {
       .add("title", c.look(issue, "/title"))
       .add("state", c.look(issue, "/state"))
       .text();
+  return c.ok().output(std::move(output));
 }
 
 struct Github {
@@ -112,6 +117,9 @@ struct Github {
     for (int round = 0; round < 2; ++round) {
       if (!may_exist) {
         auto made = co_await c.ask(create);
+        if (made.ok() && c.json_type(made.body, "/id") != PBAY_JSON_NUMBER) {
+          co_return c.fail(PBAY_E_REMOTE, "GitHub's answer is no hook");
+        }
         if (made.ok()) co_return c.ok().state(hook_state(c, c.look(made.body, "/id")));
         if (!hook_exists(made)) co_return failed(c, made, c.now_ms());
       }
@@ -181,14 +189,14 @@ struct Github {
       for (const auto issue : found) {
         const bool ours = issue.find(name) != std::string_view::npos &&  // a look at the text, before it is parsed
                           c.look(issue, "/body").find(mark) != std::string_view::npos;
-        if (ours) co_return c.ok().output(issue_output(c, issue));
+        if (ours) co_return issue_made(c, issue);
       }
       if (found.size() < kPageSize) break;
     }
     http create{"POST", issues, issue_body(c, mark), 0, json_content()};
     auto made = co_await c.ask(create);
     if (!made.ok()) co_return failed(c, made, c.now_ms());
-    co_return c.ok().output(issue_output(c, made.body));
+    co_return issue_made(c, made.body);
   }
 
  private:
