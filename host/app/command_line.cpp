@@ -120,8 +120,33 @@ void add_plugin_commands(CLI::App& app, Arguments& arguments) {
   auto* check = plugin->add_subcommand("check", "Grade a plugin file by the rules for providers: bronze, silver, gold");
   check->add_option("file", *file)->required();
   check->add_option("--rule", *rule, "try this rule only, in this process, and print the findings");
-  check->callback([&arguments, file, rule] {
-    arguments.command = [file, rule](const Context& context) { return check_plugin(context, *file, *rule); };
+  auto grade = std::make_shared<std::string>("bronze");
+  check->add_option("--grade", *grade, "fail below this grade")->check(CLI::IsMember({"bronze", "silver", "gold"}));
+  check->callback([&arguments, file, rule, grade] {
+    arguments.command = [file, rule, grade](const Context& context) { return check_plugin(context, *file, *rule, *grade); };
+  });
+  auto made = std::make_shared<NewPlugin>();
+  auto* create = plugin->add_subcommand("new", "Make a folder with a provider of your own to begin with");
+  create->add_option("name", made->id, "id of the provider: small letters, digits, _")->required();
+  create->add_option("--lang", made->language)->check(CLI::IsMember({"c++", "c", "rust"}));
+  create->add_option("--trigger", made->trigger)->check(CLI::IsMember({"webhook", "poll", "socket"}));
+  create->add_option("--folder", made->folder, "default: named after the provider");
+  create->callback([&arguments, made] {
+    arguments.command = [made](const Context& context) { return new_plugin(context, *made); };
+  });
+  auto scenarios = std::make_shared<std::vector<std::string>>();
+  auto* test = plugin->add_subcommand("test", "Play scenario files on a plugin, without a network");
+  test->add_option("file", *file)->required();
+  test->add_option("scenario", *scenarios, "JSON files")->required();
+  test->callback([&arguments, file, scenarios] {
+    arguments.command = [file, scenarios](const Context& context) { return test_plugin(context, *file, *scenarios); };
+  });
+  auto* record = plugin->add_subcommand("record", "Play a scenario against the real provider, and keep what was said in it");
+  record->add_option("file", *file)->required();
+  record->add_option("scenario", *rule, "JSON file; is written")->required();
+  record->add_option("--credentials", *key, R"(file with a JSON object: {"token": "..."})");
+  record->callback([&arguments, file, rule, key] {
+    arguments.command = [file, rule, key](const Context& context) { return record_plugin(context, *file, *rule, *key); };
   });
   auto* probe = plugin->add_subcommand("probe", "Load a plugin file and say whether it can be used");
   probe->add_option("file", *file)->required();

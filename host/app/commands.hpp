@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "app/config.hpp"
 #include "app/output.hpp"
@@ -24,8 +25,22 @@ Result<> list_plugins(const Context& context);
 // Loads a file in this process and says whether it can be used.
 Result<> probe_plugin(const Context& context, const std::string& file);
 // Grades a file by all rules, each in a process of its own; with a rule: tries that one in this process and prints what
-// it found as JSON. Errc::denied: it does not even reach bronze.
-Result<> check_plugin(const Context& context, const std::string& file, const std::string& rule);
+// it found as JSON. Errc::denied: it does not reach `grade`.
+Result<> check_plugin(const Context& context, const std::string& file, const std::string& rule, const std::string& grade);
+// Plays scenario files on a plugin. Errc::invalid: what did not go as they say.
+Result<> test_plugin(const Context& context, const std::string& file, const std::vector<std::string>& scenarios);
+// Plays a scenario against the real provider and writes what was said into its file. credentials_file: JSON object with
+// the fields of the manifest's /auth; empty: none.
+Result<> record_plugin(const Context& context, const std::string& file, const std::string& scenario,
+                       const std::string& credentials_file);
+struct NewPlugin {
+  std::string id;
+  std::string language = "c++";  // or "c", "rust"
+  std::string trigger = "webhook";  // or "poll"
+  std::string folder;  // empty: named after the id
+};
+// Makes a folder with a provider to begin with. Errc::conflict: the folder is there.
+Result<> new_plugin(const Context& context, const NewPlugin& wanted);
 // Makes a key to sign plugins with, in a file of mode 0600; prints its public half.
 Result<> create_signing_key(const Context& context, const std::string& key_file);
 Result<> sign_plugin(const Context& context, const std::string& file, const std::string& key_file);

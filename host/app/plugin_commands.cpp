@@ -11,7 +11,6 @@
 
 #include "app/commands.hpp"
 #include "app/offline_registry.hpp"
-#include "kit/check.hpp"
 #include "plugin/trust.hpp"
 
 namespace patchbay::app {
@@ -48,41 +47,6 @@ Result<> probe_plugin(const Context& context, const std::string& file) {
   if (!info.failure.empty()) return fail(Errc::denied, fmt::format("{}: {}", file, info.failure));
   context.output.print({{"id", info.id}, {"version", info.version}, {"sha256", info.sha256}},
                        {fmt::format("{}: {} {} can be loaded", file, info.id, info.version)});
-  return {};
-}
-
-Result<> check_plugin(const Context& context, const std::string& file, const std::string& rule) {
-  if (!rule.empty()) {
-    auto findings = kit::try_rule(file, rule);
-    if (!findings) return std::unexpected(findings.error());
-    context.output.print(json::parse(kit::to_json(*findings)), {kit::to_json(*findings)});
-    return {};
-  }
-  auto report = kit::check_plugin("/proc/self/exe", file);
-  if (!report) return std::unexpected(report.error());
-  json results = json::array();
-  std::vector<std::string> lines;
-  for (const auto& result : report->results) {
-    const auto& rule = *result.rule;
-    const std::string state = result.skipped ? "skipped" : result.passed() ? "ok" : "FAILED";
-    lines.push_back(fmt::format("{:<8} {:<7} {:<14} {}", state, kit::name_of(rule.level), rule.id, rule.what));
-    if (result.skipped) lines.push_back(fmt::format("{:17}because the rule '{}' is not kept", "", rule.needs));
-    auto findings = json::array();
-    for (const auto& [where, what] : result.findings) {
-      findings.push_back({{"where", where}, {"what", what}});
-      lines.push_back(fmt::format("{:17}{}: {}", "", where, what));
-    }
-    if (!result.findings.empty()) {
-      lines.push_back(fmt::format("{:17}why: {}", "", rule.reason));
-      lines.push_back(fmt::format("{:17}do:  {}", "", rule.remedy));
-    }
-    results.push_back({{"rule", rule.id}, {"level", kit::name_of(rule.level)}, {"passed", result.passed()},
-                       {"skipped", result.skipped}, {"findings", std::move(findings)}, {"what", rule.what},
-                       {"reason", rule.reason}, {"remedy", rule.remedy}});
-  }
-  lines.push_back(fmt::format("{}{}: {}", file, report->id.empty() ? "" : " (" + report->id + " " + report->version + ")", report->grade));
-  context.output.print({{"file", file}, {"id", report->id}, {"version", report->version}, {"grade", report->grade}, {"rules", std::move(results)}}, lines);
-  if (report->grade == "none") return fail(Errc::denied, file + " is not fit for use: see the rules that failed");
   return {};
 }
 

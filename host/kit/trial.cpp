@@ -24,6 +24,8 @@ std::chrono::milliseconds thread_time() {
 
 }  // namespace
 
+std::string_view trial_secret() { return kSecret; }
+
 Result<plugin::Module> open_plugin(const std::string& file) {
   auto folder = (std::filesystem::temp_directory_path() / "patchbay-kit-XXXXXX").string();
   if (::mkdtemp(folder.data()) == nullptr) return fail(Errc::unavailable, "no temporary folder can be made");

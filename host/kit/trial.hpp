@@ -15,6 +15,9 @@ namespace patchbay::kit {
 // A shared object that is held open for trials; its private copy is gone when it is loaded.
 [[nodiscard]] Result<plugin::Module> open_plugin(const std::string& file);
 
+// The secret of every trial's hook: what kSecretMark stands for.
+[[nodiscard]] std::string_view trial_secret();
+
 struct Violation {
   std::string rule;
   std::string detail;

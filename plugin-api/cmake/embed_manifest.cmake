@@ -1,0 +1,11 @@
+# Writes OUTPUT: the JSON file INPUT as a string literal of LANGUAGE (CXX or C).
+file(READ ${INPUT} text)
+string(STRIP "${text}" text)
+if(LANGUAGE STREQUAL "C")
+  string(REPLACE "\\" "\\\\" text "${text}")
+  string(REPLACE "\"" "\\\"" text "${text}")
+  string(REPLACE "\n" "\\n\"\n\"" text "${text}")
+  file(WRITE ${OUTPUT} "\"${text}\"\n")
+else()
+  file(WRITE ${OUTPUT} "R\"patchbay(${text})patchbay\"\n")
+endif()
