@@ -1,5 +1,4 @@
 # cmake --install: the host, its plugins, and what provider plugins are written with. cpack -G DEB makes a package of it.
-include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(sdk ${CMAKE_INSTALL_LIBDIR}/cmake/patchbay-plugin)
 

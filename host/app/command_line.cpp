@@ -7,6 +7,7 @@
 #include <sodium.h>
 
 #include "app/commands.hpp"
+#include "app/dev.hpp"
 #include "app/config.hpp"
 #include "app/output.hpp"
 #include "app/server.hpp"
@@ -40,6 +41,14 @@ void add_database_commands(CLI::App& app, Arguments& arguments) {
       log::configure(config.log);
       return serve(config);
     };
+  });
+
+  auto options = std::make_shared<DevOptions>();
+  auto* develop_command = app.add_subcommand("dev", "Run a host in a temporary folder, beside simulated providers, for who writes a plugin");
+  develop_command->add_option("--plugin", options->plugins, "a file that you build; loaded again whenever it changes")->check(CLI::ExistingFile);
+  develop_command->add_option("--flow", options->flow, "JSON file of a flow to run")->check(CLI::ExistingFile);
+  develop_command->callback([&arguments, options] {
+    arguments.command = [options](const Context& context) { return develop(context, *options); };
   });
 
   auto* migrate = app.add_subcommand("migrate", "Bring the database to this program's schema");

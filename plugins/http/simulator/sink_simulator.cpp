@@ -23,7 +23,9 @@ Response SinkSimulator::answer(const Request& request) {
   }
   auto body = parse_body(request);
   if (body.is_discarded()) body = request.body;
-  return json_response(status, {{"method", request.method},
+  // An id, as services give what they made.
+  return json_response(status, {{"id", std::to_string(++answered_)},
+                                {"method", request.method},
                                 {"target", request.target},
                                 {"content_type", request.header("content-type")},
                                 {"idempotency_key", request.header("idempotency-key")},

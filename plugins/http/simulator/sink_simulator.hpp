@@ -1,5 +1,8 @@
 #pragma once
 
+#include <atomic>
+#include <cstdint>
+
 #include "sim/simulator.hpp"
 
 namespace patchbay::simulators {
@@ -15,6 +18,9 @@ class SinkSimulator : public Simulator {
   Response answer(const Request& request) override;
   Response failure(const Fault& fault) override;
   bool control(const Request& request, HttpServer::Answer& answer) override;
+
+ private:
+  std::atomic<std::uint64_t> answered_{0};
 };
 
 }  // namespace patchbay::simulators
