@@ -61,16 +61,26 @@ Result<> read(const std::string& text, log::Level& into) {
   return {};
 }
 
-constexpr std::array<std::pair<std::string_view, plugin::TrustLevel>, 3> kTrustLevels{
+// Settings that are one of some words.
+template <class Value>
+constexpr std::array<std::pair<std::string_view, Value>, 3> kWords{};
+template <>
+constexpr std::array<std::pair<std::string_view, plugin::TrustLevel>, 3> kWords<plugin::TrustLevel>{
     {{"any", plugin::TrustLevel::any}, {"listed", plugin::TrustLevel::listed}, {"signed", plugin::TrustLevel::signed_files}}};
+template <>
+constexpr std::array<std::pair<std::string_view, Isolation>, 3> kWords<Isolation>{
+    {{"none", Isolation::none}, {"foreign", Isolation::foreign}, {"all", Isolation::all}}};
 
-Result<> read(const std::string& text, plugin::TrustLevel& into) {
-  for (const auto& [name, level] : kTrustLevels) {
+template <class Value>
+  requires(!kWords<Value>.front().first.empty())
+Result<> read(const std::string& text, Value& into) {
+  const auto& words = kWords<Value>;
+  for (const auto& [name, value] : words) {
     if (name != text) continue;
-    into = level;
+    into = value;
     return {};
   }
-  return fail(Errc::invalid, "must be any, listed or signed");
+  return fail(Errc::invalid, fmt::format("must be {}, {} or {}", words[0].first, words[1].first, words[2].first));
 }
 
 Result<> read(const std::string& text, std::vector<std::string>& into) {
@@ -99,9 +109,11 @@ std::string show(std::chrono::duration<Rep, Period> value) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(value).count();
   return ms % 1000 == 0 ? fmt::format("{}s", ms / 1000) : fmt::format("{}ms", ms);
 }
-std::string show(plugin::TrustLevel value) {
-  for (const auto& [name, level] : kTrustLevels) {
-    if (level == value) return std::string(name);
+template <class Value>
+  requires(!kWords<Value>.front().first.empty())
+std::string show(Value wanted) {
+  for (const auto& [name, value] : kWords<Value>) {
+    if (value == wanted) return std::string(name);
   }
   return {};
 }
@@ -155,6 +167,11 @@ const std::vector<Binding>& bindings() {
       PATCHBAY_SETTING("plugins.trust", trust.level, "which files are loaded: any, listed or signed"),
       PATCHBAY_SETTING("plugins.digests", trust.digests, "SHA-256 of the files that are loaded when trust is listed"),
       PATCHBAY_SETTING("plugins.trusted_keys", trust.keys, "public keys whose signatures count when trust is signed"),
+      PATCHBAY_SETTING("plugins.isolation", isolation,
+                       "which plugins run in a process of their own: none, foreign (those that did not come with Patchbay), all"),
+      PATCHBAY_SETTING("plugins.memory_bytes", plugin_memory_bytes, "address space of a plugin's own process; 0: no limit"),
+      PATCHBAY_SETTING("plugins.quarantine_folder", quarantine_folder,
+                       "what a plugin was given when its process crashed too often is kept here; empty: it is not"),
       PATCHBAY_SETTING("plugins.probe", probe_plugins, "try each file in a process of its own first"),
       PATCHBAY_SETTING("egress.allowed_private_networks", egress.allowed_private_networks,
                        "private networks that flows may reach, as 10.0.0.0/8"),
@@ -189,7 +206,12 @@ Result<> set_provider(Config& config, const std::string& name, const std::string
   if (key == "base_url") return read(value, provider.base_url);
   if (key == "allowed_hosts") return read(value, provider.allowed_hosts);
   if (key == "settings") return read(value, provider.settings_json);
-  return fail(Errc::invalid, "a provider has base_url, allowed_hosts and settings");
+  if (key == "isolation") {
+    if (value != "process" && value != "none") return fail(Errc::invalid, "must be process or none");
+    config.isolated_providers[rest.substr(0, dot)] = value == "process";
+    return {};
+  }
+  return fail(Errc::invalid, "a provider has base_url, allowed_hosts, settings and isolation");
 }
 
 std::string environment_name(std::string name) {

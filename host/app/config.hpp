@@ -17,6 +17,9 @@
 
 namespace patchbay::app {
 
+// Which plugins run in a process of their own: none, those that do not come with Patchbay, all.
+enum class Isolation { none, foreign, all };
+
 // All settings of the program. Flag > environment > file > default; config/patchbay.example.toml shows every one.
 struct Config {
   gateway::GatewaySettings gateway;
@@ -32,6 +35,10 @@ struct Config {
   bool watch_plugins = true;
   bool unload_plugins = false;
   plugin::Trust trust;
+  Isolation isolation = Isolation::foreign;
+  std::map<std::string, bool> isolated_providers;  // what providers.<id>.isolation says
+  std::int64_t plugin_memory_bytes = 512 << 20;
+  std::string quarantine_folder = "var/quarantine";
   std::chrono::milliseconds plugin_settle{200};
   std::chrono::milliseconds plugin_drain{30'000};
   std::map<std::string, plugin::RegistrySettings::Override> providers;

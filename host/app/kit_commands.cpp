@@ -1,6 +1,8 @@
 // What authors of providers work with: plugin check, test, record.
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
+#include <iostream>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -88,7 +90,9 @@ Result<> check_plugin(const Context& context, const std::string& file, const std
     if (!findings) return std::unexpected(findings.error());
     const auto text = kit::to_json(*findings);
     context.output.print(json::parse(text), {text});
-    return {};
+    std::fflush(nullptr);
+    std::cout.flush();
+    std::_Exit(0);  // what the plugin has left behind runs no more
   }
   const auto report = kit::check_plugin("/proc/self/exe", file);
   if (!report) return std::unexpected(report.error());

@@ -239,6 +239,14 @@ plugin::RegistrySettings registry_settings(const Config& config) {
   settings.providers = config.providers;
   settings.drain_limit = config.plugin_drain;
   settings.trust = config.trust;
+  settings.isolated = [level = config.isolation, said = config.isolated_providers](const std::string& id) {
+    if (const auto found = said.find(id); found != said.end()) return found->second;
+    constexpr auto kShipped = std::to_array<std::string_view>({PATCHBAY_SHIPPED_PLUGINS});
+    const bool foreign = std::find(kShipped.begin(), kShipped.end(), id) == kShipped.end();
+    return level == Isolation::all || (level == Isolation::foreign && foreign);
+  };
+  settings.isolation.memory_bytes = config.plugin_memory_bytes;
+  settings.isolation.quarantine_folder = config.quarantine_folder;
   settings.mapping = config.unload_plugins ? plugin::Mapping::unloaded : plugin::Mapping::kept;
   return settings;
 }

@@ -17,7 +17,7 @@
 #include "core/time.hpp"
 #include "egress/http_client.hpp"
 #include "plugin/module.hpp"
-#include "plugin/provider.hpp"
+#include "plugin/worker.hpp"
 
 namespace patchbay::plugin {
 
@@ -43,7 +43,7 @@ struct InstanceSettings {
 
 // A plugin at work: its tasks, and the host's side of the ABI. Every rule of plugin.h is checked here; a plugin that
 // breaks one is counted and logged, and loses the task at most. On the loop's thread only.
-class Instance : public Provider {
+class Instance : public Worker {
  public:
   // Calls the plugin's create(). The references outlive it.
   [[nodiscard]] static Result<std::unique_ptr<Instance>> create(Executor& loop, const Clock& clock,
@@ -53,11 +53,9 @@ class Instance : public Provider {
 
   TaskId begin(Call call, Done done) override;
   void cancel(TaskId task) override;
-  [[nodiscard]] std::size_t tasks() const { return task_count_; }  // any thread
-  // No task is begun after this. when_idle is posted on the loop once those under way have ended.
-  void retire(patchbay::Task when_idle);
-  // Ends every task with this error.
-  void cancel_all(const Error& reason);
+  [[nodiscard]] std::size_t tasks() const override { return task_count_; }
+  void retire(patchbay::Task when_idle) override;
+  void cancel_all(const Error& reason) override;
 
   // For the extensions (extensions.cpp), which get the pbay_host and nothing else.
   [[nodiscard]] static Instance& of(const pbay_host* host);

@@ -178,6 +178,31 @@ Result<Opened> open_table(const std::string& path, Mapping mapping) {
   }
 }
 
+// A struct at an offset, when all of it is there.
+template <class T>
+bool read_at(const std::string& bytes, std::uint64_t offset, T& value) {
+  if (offset > bytes.size() || bytes.size() - offset < sizeof value) return false;
+  std::memcpy(&value, bytes.data() + offset, sizeof value);
+  return true;
+}
+
+// The content of an ELF section, or empty.
+std::string_view section_of(const std::string& bytes, std::string_view wanted) {
+  Elf64_Ehdr header{};
+  Elf64_Shdr names{};
+  if (!read_at(bytes, 0, header)) return {};
+  if (!read_at(bytes, header.e_shoff + std::uint64_t{header.e_shstrndx} * sizeof names, names)) return {};
+  for (unsigned i = 0; i < header.e_shnum; ++i) {
+    Elf64_Shdr section{};
+    if (!read_at(bytes, header.e_shoff + std::uint64_t{i} * sizeof section, section)) return {};
+    const auto name = names.sh_offset + section.sh_name;
+    if (name >= bytes.size() || std::string_view(bytes).substr(name, wanted.size() + 1) != std::string(wanted) + '\0') continue;
+    if (section.sh_offset > bytes.size() || bytes.size() - section.sh_offset < section.sh_size) return {};
+    return std::string_view(bytes).substr(section.sh_offset, section.sh_size);
+  }
+  return {};
+}
+
 }  // namespace
 
 bool is_plugin_name(std::string_view name) { return name.ends_with(".so") && !name.starts_with('.'); }
@@ -205,18 +230,37 @@ PrivateCopy::~PrivateCopy() {
 }
 
 Result<Module> load_module(const PrivateCopy& copy, Mapping mapping) {
-  auto opened = open_table(copy.path(), mapping);
+  auto module = load_module(copy.path(), mapping);
+  if (!module) return module;
+  module->file = copy.file();
+  module->sha256 = copy.sha256();
+  return module;
+}
+
+Result<Module> load_module(const std::string& path, Mapping mapping) {
+  auto opened = open_table(path, mapping);
   if (!opened) return std::unexpected(opened.error());
   if (auto checked = check_table(opened->table); !checked) return std::unexpected(checked.error());
   const auto& text = opened->table->manifest;
   auto manifest = Manifest::parse({text.ptr, text.len});
   if (!manifest) return std::unexpected(manifest.error());
   if (auto checked = check_functions(*opened->table, *manifest); !checked) return std::unexpected(checked.error());
-  return Module{.file = copy.file(),
-                .sha256 = copy.sha256(),
+  return Module{.file = path,
+                .sha256 = {},
                 .mapping = std::move(opened->mapping),
                 .table = opened->table,
                 .manifest = std::make_shared<const Manifest>(*std::move(manifest))};
+}
+
+Result<Manifest> read_manifest(const std::string& path) {
+  const auto bytes = read_file(path);
+  if (!bytes) return std::unexpected(bytes.error());
+  auto text = section_of(*bytes, PBAY_MANIFEST);
+  while (text.ends_with('\0')) text.remove_suffix(1);
+  if (text.empty() || text.size() > kLargestManifest) {
+    return fail(Errc::invalid, "it has no manifest in the section " PBAY_MANIFEST ", or one over 256 KiB");
+  }
+  return Manifest::parse(text);
 }
 
 }  // namespace patchbay::plugin

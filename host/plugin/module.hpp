@@ -46,16 +46,27 @@ class PrivateCopy {
 // (docs/decisions/0006-plugins-stay-mapped.md); tests do it, to keep plugins honest.
 enum class Mapping { kept, unloaded };
 
-// A shared object that was loaded and whose table and manifest were checked.
+namespace isolation {
+struct StartedProcess;
+}
+
+// A shared object that was loaded and whose table and manifest were checked. One that has a process of its own is loaded
+// there and not here: it has no table, but a process and the copy to start others from.
 struct Module {
   std::string file;    // where it came from
   std::string sha256;  // of the bytes that are mapped
   std::shared_ptr<const void> mapping;  // what follows is valid for as long as this is held
   const pbay_plugin* table = nullptr;
   std::shared_ptr<const Manifest> manifest;
+  std::shared_ptr<const PrivateCopy> copy = nullptr;
+  std::shared_ptr<isolation::StartedProcess> process = nullptr;
 };
 
 // Any thread. Error: one line that says why the file is refused.
 [[nodiscard]] Result<Module> load_module(const PrivateCopy& copy, Mapping mapping);
+// The same for a file that is known to be a copy.
+[[nodiscard]] Result<Module> load_module(const std::string& path, Mapping mapping);
+// The manifest in a file's section PBAY_MANIFEST, without running a line of it.
+[[nodiscard]] Result<Manifest> read_manifest(const std::string& path);
 
 }  // namespace patchbay::plugin

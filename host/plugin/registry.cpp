@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <mutex>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -46,6 +47,8 @@ struct Registry::Impl {
   std::map<std::string, std::unique_ptr<Slot>, std::less<>> slots;
 
   Result<std::optional<Module>> prepare(const std::string& file, std::string_view known_sha256) const;
+  Result<std::optional<Module>> start_isolated(PrivateCopy copy, Manifest manifest) const;
+  Result<std::unique_ptr<Worker>> put_to_work(Module& module, InstanceSettings made) const;
   Result<> install(Module module);
   Result<> check_owner(const Module& module, const std::string& id) const;
   void refuse(const std::string& file, const Error& error);
@@ -80,12 +83,41 @@ Result<std::optional<Module>> Registry::Impl::prepare(const std::string& file, s
   auto copy = PrivateCopy::make(file, settings.private_folder, settings.trust);
   if (!copy) return std::unexpected(copy.error());
   if (copy->sha256() == known_sha256) return std::nullopt;
+  if (settings.isolated) {
+    auto manifest = read_manifest(copy->path());
+    if (!manifest) return std::unexpected(manifest.error());
+    if (settings.isolated(manifest->id)) return start_isolated(*std::move(copy), *std::move(manifest));
+  }
   if (settings.prober) {
     if (auto probed = settings.prober(copy->path()); !probed) return std::unexpected(probed.error());
   }
   auto module = load_module(*copy, settings.mapping);
   if (!module) return std::unexpected(module.error());
   return *std::move(module);
+}
+
+// Its first process is what tries the file.
+Result<std::optional<Module>> Registry::Impl::start_isolated(PrivateCopy copy, Manifest manifest) const {
+  Module module;
+  module.file = copy.file();
+  module.sha256 = copy.sha256();
+  module.copy = std::make_shared<const PrivateCopy>(std::move(copy));
+  module.manifest = std::make_shared<const Manifest>(std::move(manifest));
+  auto started = isolation::start_process(settings.isolation, *module.copy, settings_for(*module.manifest));
+  if (!started) return std::unexpected(started.error());
+  module.process = {new isolation::StartedProcess(*std::move(started)), [](isolation::StartedProcess* process) {
+                      isolation::end_process(*process);  // unless somebody has taken it over
+                      delete process;
+                    }};
+  return module;
+}
+
+Result<std::unique_ptr<Worker>> Registry::Impl::put_to_work(Module& module, InstanceSettings made) const {
+  if (module.process) {
+    return std::make_unique<isolation::Isolated>(loop, clock, client, module.manifest, module.copy, std::move(made), settings.isolation,
+                                                 std::exchange(*module.process, {}));
+  }
+  return Instance::create(loop, clock, client, module, std::move(made));
 }
 
 // Of two files with one id the second is refused, unless the first is gone: then it was renamed.
@@ -116,9 +148,9 @@ Result<> Registry::Impl::install(Module module) {
   generation->module = std::move(module);
   auto made = settings_for(*generation->module.manifest);
   made.first_id = slot->next_first_id();
-  auto instance = Instance::create(loop, clock, client, generation->module, std::move(made));
-  if (!instance) return std::unexpected(instance.error());
-  generation->instance = *std::move(instance);
+  auto worker = put_to_work(generation->module, std::move(made));
+  if (!worker) return std::unexpected(worker.error());
+  generation->worker = *std::move(worker);
   const auto& loaded = generation->module;
   {
     const std::lock_guard lock(mutex);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "core/time.hpp"
 #include "egress/http_client.hpp"
 #include "flow/catalogue.hpp"
+#include "plugin/isolation/isolated.hpp"
 #include "plugin/manifest.hpp"
 #include "plugin/module.hpp"
 #include "plugin/probe.hpp"
@@ -36,6 +38,9 @@ struct RegistrySettings {
   std::chrono::milliseconds drain_limit{30'000};  // for the tasks of a replaced build
   Mapping mapping = Mapping::kept;                // of a replaced build, once it has drained
   Trust trust;
+  // Which providers run in a process of their own; none: none does.
+  std::function<bool(const std::string& id)> isolated = {};
+  isolation::IsolationSettings isolation = {};
 };
 
 // What became of a file in the folder.

@@ -12,7 +12,7 @@ Slot::~Slot() {
 }
 
 Slot::TaskId Slot::begin(Call call, Done done) {
-  if (current_) return current_->instance->begin(std::move(call), std::move(done));
+  if (current_) return current_->worker->begin(std::move(call), std::move(done));
   Outcome outcome;
   outcome.error = Error{Errc::unavailable, "the plugin is shut down"};
   done(std::move(outcome));
@@ -20,9 +20,9 @@ Slot::TaskId Slot::begin(Call call, Done done) {
 }
 
 void Slot::cancel(TaskId task) {
-  if (current_) current_->instance->cancel(task);
+  if (current_) current_->worker->cancel(task);
   const auto old = draining_;  // a cancelled task may be the last one of its generation
-  for (const auto& generation : old) generation->instance->cancel(task);
+  for (const auto& generation : old) generation->worker->cancel(task);
 }
 
 void Slot::replace(std::shared_ptr<Generation> next) {
@@ -36,14 +36,14 @@ void Slot::replace(std::shared_ptr<Generation> next) {
 }
 
 void Slot::drain(const std::shared_ptr<Generation>& old) {
-  old->instance->retire([this, alive = alive_, old] {
+  old->worker->retire([this, alive = alive_, old] {
     if (*alive) forget(old);
   });
   loop_.after(drain_limit_, [alive = alive_, weak = std::weak_ptr(old)] {
     const auto late = weak.lock();
     if (!*alive || !late) return;
-    log::warn("plugin", "{}: {} tasks of a replaced build are ended", late->module.manifest->id, late->instance->tasks());
-    late->instance->cancel_all({Errc::unavailable, "its plugin was replaced and it did not end in time"});
+    log::warn("plugin", "{}: {} tasks of a replaced build are ended", late->module.manifest->id, late->worker->tasks());
+    late->worker->cancel_all({Errc::unavailable, "its plugin was replaced and it did not end in time"});
   });
 }
 
@@ -61,8 +61,8 @@ void Slot::shut_down() {
     last = std::exchange(current_, nullptr);
     old = std::exchange(draining_, {});
   }
-  for (const auto& generation : old) generation->instance.reset();
-  if (last) last->instance.reset();
+  for (const auto& generation : old) generation->worker.reset();
+  if (last) last->worker.reset();
 }
 
 std::shared_ptr<const Manifest> Slot::manifest() const {
@@ -72,8 +72,8 @@ std::shared_ptr<const Manifest> Slot::manifest() const {
 
 std::size_t Slot::tasks() const {
   const std::lock_guard lock(mutex_);
-  std::size_t all = current_ ? current_->instance->tasks() : 0;
-  for (const auto& generation : draining_) all += generation->instance->tasks();
+  std::size_t all = current_ ? current_->worker->tasks() : 0;
+  for (const auto& generation : draining_) all += generation->worker->tasks();
   return all;
 }
 

@@ -8,16 +8,15 @@
 #include <vector>
 
 #include "core/loop.hpp"
-#include "plugin/instance.hpp"
 #include "plugin/module.hpp"
-#include "plugin/provider.hpp"
+#include "plugin/worker.hpp"
 
 namespace patchbay::plugin {
 
 // One build of a provider, loaded and at work.
 struct Generation {
   Module module;
-  std::unique_ptr<Instance> instance;  // goes before its module
+  std::unique_ptr<Worker> worker;  // goes before its module
 };
 
 // A provider as the others hold on to it, whatever build of it is loaded: tasks begin on the newest generation, and end

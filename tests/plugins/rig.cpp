@@ -35,6 +35,11 @@ Rig::Rig(RigSettings settings)
   registry.folder = plugins;
   registry.private_folder = folder_.path() / "private";
   registry.providers[settings_.plugin] = {.base_url = settings_.base_url, .allowed_hosts = settings_.allowed_hosts};
+  // The same tests with the plugin in a process of its own.
+  if (const char* mode = std::getenv("PATCHBAY_TEST_ISOLATION"); mode != nullptr && std::string_view(mode) == "process") {
+    registry.isolated = [](const std::string&) { return true; };
+    registry.isolation.program = std::string(PATCHBAY_BUILD_DIRECTORY) + "/bin/patchbay";
+  }
   registry_ = std::make_unique<plugin::Registry>(loop_, clock, *client_, registry);
   const auto loaded = registry_->load();
   if (!loaded) throw std::runtime_error(loaded.error().message);

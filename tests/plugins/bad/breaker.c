@@ -1,7 +1,12 @@
 /* A plugin that breaks the rules of plugin.h, each by the reaction or trigger that is named after it. */
 #include <patchbay/plugin.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static const char manifest[] PBAY_IN_MANIFEST = PBAY_JSON({
   "patchbay": 1, "id": "breaker", "version": "1.0.0", "name": "Breaker", "base_url": "https://breaker.example",
@@ -86,6 +91,28 @@ static void reaction(void *self, const pbay_call *c) {
   } else if (is(c->name, "ends_and_waits")) {
     ask(c, "https://breaker.example/x");
     finish(c->task, PBAY_OK, "{}");
+  } else if (is(c->name, "segfaults")) {
+    *(volatile int *)c->watch = 1; /* a reaction has no watch: 0 */
+  } else if (is(c->name, "aborts")) {
+    abort();
+  } else if (is(c->name, "spins")) {
+    for (;;) {
+    }
+  } else if (is(c->name, "allocates")) {
+    const size_t size = (size_t)2 << 30;
+    volatile char *memory = malloc(size);
+    size_t at;
+    for (at = 0; at < size; at += 4096) memory[at] = 1;
+    finish(c->task, PBAY_OK, "{}");
+    free((void *)memory);
+  } else if (is(c->name, "forks")) {
+    while (fork() >= 0) {
+    }
+    finish(c->task, PBAY_OK, "{}");
+  } else if (is(c->name, "opens")) {
+    finish(c->task, open("/etc/passwd", O_RDONLY) < 0 ? PBAY_E_ARG : PBAY_OK, NULL);
+  } else if (is(c->name, "connects")) {
+    finish(c->task, socket(AF_INET, SOCK_STREAM, 0) < 0 ? PBAY_E_ARG : PBAY_OK, NULL);
   } else if (is(c->name, "sleeps")) {
     if (host->sleep(host, c->task, 7, 3600000) != PBAY_OK) finish(c->task, PBAY_E_INTERNAL, NULL);
   } else {

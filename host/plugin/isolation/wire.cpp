@@ -1,0 +1,152 @@
+#include "plugin/isolation/wire.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+
+namespace patchbay::plugin::isolation {
+namespace {
+
+constexpr std::size_t kReadSize = 64 << 10;
+
+}  // namespace
+
+struct Channel::Impl : std::enable_shared_from_this<Channel::Impl> {
+  using Socket = boost::asio::local::stream_protocol::socket;
+
+  Impl(boost::asio::io_context& context, int descriptor) : socket(context) {
+    socket.assign(boost::asio::local::stream_protocol(), descriptor);
+    socket.non_blocking(true);
+  }
+
+  void read() {
+    socket.async_wait(Socket::wait_read, [self = shared_from_this()](const boost::system::error_code& error) {
+      if (!error && self->open) self->take();
+    });
+  }
+
+  void take() {
+    const auto filled = incoming.size();
+    incoming.resize(filled + kReadSize);
+    const auto count = ::recv(socket.native_handle(), incoming.data() + filled, kReadSize, MSG_DONTWAIT);
+    incoming.resize(filled + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) return ended();
+    const auto keep = shared_from_this();
+    std::size_t at = 0;
+    while (open && incoming.size() - at >= sizeof(std::uint32_t)) {
+      std::uint32_t size = 0;
+      std::memcpy(&size, incoming.data() + at, sizeof size);
+      if (size == 0 || size > kLargestFrame) return ended();
+      if (incoming.size() - at - sizeof size < size) break;
+      const auto frame = std::string_view(incoming).substr(at + sizeof size, size);
+      at += sizeof size + size;
+      on_frame(static_cast<Kind>(frame.front()), frame.substr(1));
+    }
+    incoming.erase(0, at);
+    if (open) read();
+  }
+
+  void write() {
+    while (!outgoing.empty()) {
+      const auto count = ::send(socket.native_handle(), outgoing.data() + sent, outgoing.size() - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (count < 0 && errno == EAGAIN) return wait_to_write();
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) return;  // the reading side notices
+      sent += static_cast<std::size_t>(count);
+      if (sent < outgoing.size()) continue;
+      outgoing.clear();
+      sent = 0;
+    }
+  }
+
+  void wait_to_write() {
+    if (std::exchange(waiting, true)) return;
+    socket.async_wait(Socket::wait_write, [self = shared_from_this()](const boost::system::error_code& error) {
+      self->waiting = false;
+      if (!error && self->open) self->write();
+    });
+  }
+
+  void ended() {
+    if (!std::exchange(open, false)) return;
+    boost::system::error_code ignored;
+    socket.close(ignored);
+    if (auto tell = std::exchange(on_closed, nullptr)) tell();
+  }
+
+  Socket socket;
+  bool open = true;
+  bool waiting = false;
+  std::string incoming;
+  std::string outgoing;
+  std::size_t sent = 0;
+  OnFrame on_frame;
+  OnClosed on_closed;
+};
+
+Channel::Channel(boost::asio::io_context& context, int descriptor) : impl_(std::make_shared<Impl>(context, descriptor)) {}
+Channel::~Channel() { close(); }
+
+void Channel::start(OnFrame on_frame, OnClosed on_closed) {
+  impl_->on_frame = std::move(on_frame);
+  impl_->on_closed = std::move(on_closed);
+  impl_->read();
+}
+
+void Channel::send(std::string frame) {
+  if (!impl_->open) return;
+  if (impl_->outgoing.empty()) {
+    impl_->outgoing = std::move(frame);
+  } else {
+    impl_->outgoing += frame;
+  }
+  if (impl_->outgoing.size() - impl_->sent > 2 * kLargestFrame) return impl_->ended();
+  if (!impl_->waiting) impl_->write();
+}
+
+void Channel::close() {
+  impl_->on_closed = nullptr;
+  impl_->ended();
+}
+
+Result<> write_frame(int descriptor, std::string_view frame) {
+  while (!frame.empty()) {
+    const auto count = ::send(descriptor, frame.data(), frame.size(), MSG_NOSIGNAL);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return fail(Errc::unavailable, "the plugin's process is gone");
+    frame.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+Result<std::string> read_frame(int descriptor, std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  std::string bytes;
+  std::size_t wanted = sizeof(std::uint32_t);
+  while (bytes.size() < wanted) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd waiting{descriptor, POLLIN, 0};
+    if (left.count() <= 0 || ::poll(&waiting, 1, static_cast<int>(left.count())) == 0) {
+      return fail(Errc::timeout, "the plugin's process did not answer in time");
+    }
+    const auto filled = bytes.size();
+    bytes.resize(wanted);
+    const auto count = ::recv(descriptor, bytes.data() + filled, wanted - filled, 0);
+    bytes.resize(filled + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    if (count == 0 || (count < 0 && errno != EINTR)) return fail(Errc::unavailable, "the plugin's process is gone");
+    if (bytes.size() != sizeof(std::uint32_t) || wanted != sizeof(std::uint32_t)) continue;
+    std::uint32_t size = 0;
+    std::memcpy(&size, bytes.data(), sizeof size);
+    if (size == 0 || size > kLargestFrame) return fail(Errc::invalid, "the plugin's process talks nonsense");
+    wanted += size;
+  }
+  return bytes.substr(sizeof(std::uint32_t));
+}
+
+}  // namespace patchbay::plugin::isolation
