@@ -72,7 +72,7 @@ constexpr std::array<std::pair<std::string_view, Isolation>, 3> kWords<Isolation
     {{"none", Isolation::none}, {"foreign", Isolation::foreign}, {"all", Isolation::all}}};
 
 template <class Value>
-  requires(!kWords<Value>.front().first.empty())
+  requires std::is_enum_v<Value>
 Result<> read(const std::string& text, Value& into) {
   const auto& words = kWords<Value>;
   for (const auto& [name, value] : words) {
@@ -110,7 +110,7 @@ std::string show(std::chrono::duration<Rep, Period> value) {
   return ms % 1000 == 0 ? fmt::format("{}s", ms / 1000) : fmt::format("{}ms", ms);
 }
 template <class Value>
-  requires(!kWords<Value>.front().first.empty())
+  requires std::is_enum_v<Value>
 std::string show(Value wanted) {
   for (const auto& [name, value] : kWords<Value>) {
     if (value == wanted) return std::string(name);

@@ -193,5 +193,39 @@ TEST_F(Reloading, AnAdministratorAsksForIt) {
   EXPECT_THAT(reloaded.output, HasSubstr("timer 1.0.0 is at work, build "));
 }
 
+// What did not come with Patchbay runs in a process of its own. It crashes at every third webhook and every fourth
+// reaction; whatever was answered 2xx is carried out.
+TEST(Isolated, ACrashCostsARetryAndLosesNothing) {
+  const harness::ScratchFolder folder("isolated");
+  const auto plugins = folder.path() / "plugins";
+  std::filesystem::create_directories(plugins);
+  std::filesystem::copy_file(std::filesystem::path(PATCHBAY_BUILD_DIRECTORY) / "test-plugins/fragile/fragile.so", plugins / "fragile.so");
+  harness::Host host({.folder = folder.path(), .plugins = plugins});
+  host.start();
+  harness::Api api(host);
+  api.sign_up();
+  const auto flow = api.create_flow(nlohmann::json::parse(R"({"name": "Fragile", "nodes": [
+    {"id": "hook", "trigger": "fragile.hook"},
+    {"id": "work", "reaction": "fragile.work", "after": ["hook"], "params": {"how": "{{ hook.reaction }}"}}]})"));
+  api.activate(flow);
+  const auto log = host.log();
+  const auto hook = log.find("/hooks/");
+  ASSERT_NE(hook, std::string::npos) << log;
+  const auto path = log.substr(hook, log.find_first_of(" \n", hook) - hook);
+
+  harness::Http http;
+  std::size_t accepted = 0;
+  for (int i = 0; i < 24; ++i) {
+    const nlohmann::json body{{"key", "k" + std::to_string(i)}, {"webhook", i % 3 == 1 ? "crash" : "fine"}, {"reaction", i % 4 == 2 ? "crash" : "fine"}};
+    const auto answer = http.send("POST", host.url(path), {{"Content-Type", "application/json"}}, body.dump());
+    if (answer.status / 100 == 2) ++accepted;
+  }
+  EXPECT_GT(accepted, 16U);
+  EXPECT_TRUE(harness::wait_until([&] { return api.count_runs("status=completed") >= accepted; }, std::chrono::seconds(60)))
+      << api.count_runs("status=completed") << " of " << accepted << "\n" << host.log();
+  EXPECT_EQ(api.count_runs("status=failed"), 0U);
+  EXPECT_THAT(host.log(), HasSubstr("its process is gone"));
+}
+
 }  // namespace
 }  // namespace patchbay::e2e
