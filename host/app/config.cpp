@@ -287,7 +287,7 @@ Result<> read_environment(Config& config) {
     if (!text.starts_with(kPrefix) || equals == std::string_view::npos) continue;
     std::string name(text.substr(kPrefix.size(), equals - kPrefix.size()));
     for (auto& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    for (const std::string_view key : {"base_url", "allowed_hosts", "settings"}) {
+    for (const std::string_view key : {"base_url", "allowed_hosts", "settings", "isolation"}) {
       if (!name.ends_with(key) || name.size() <= key.size() + 1) continue;
       const auto full = fmt::format("providers.{}.{}", name.substr(0, name.size() - key.size() - 1), key);
       if (auto done = set(config, full, std::string(text.substr(equals + 1)), std::string(text.substr(0, equals))); !done) {

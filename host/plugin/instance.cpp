@@ -118,7 +118,8 @@ std::shared_ptr<const JsonDocument> Instance::parsed(std::string_view text) {
   if (!document) return nullptr;
   // Only what the host owns stays as it is during the call; a plugin's own buffer may be written again.
   const auto* call = current_ == nullptr ? nullptr : &current_->call;
-  const bool ours = call != nullptr && (text.data() == call->params.data() || text.data() == call->state.data());
+  const bool ours = call != nullptr && (text.data() == call->params.data() || text.data() == call->state.data() ||
+                                        (call->request && text.data() == call->request->body.data()));
   if (ours) documents_.emplace_back(text, *document);
   scratch_documents_.push_back(*document);
   return *document;
@@ -371,7 +372,8 @@ pbay_status Instance::accept_event(Task& task, const pbay_event& event) {
   emitted.is_request_body = event.data.ptr == nullptr;
   if (emitted.is_request_body) {
     // A body that is no JSON object cannot be an event, whatever its sender says it is.
-    if (!task.call.body || task.call.body->root().type() != JsonType::object) return PBAY_E_ARG;
+    const auto& call = task.call;
+    if (!call.object_body && (!call.body || call.body->root().type() != JsonType::object)) return PBAY_E_ARG;
   } else {
     if (!is_json_object(view(event.data))) {
       violation("an event is a JSON object", fmt::format("event {}", emitted.key));

@@ -42,6 +42,7 @@ struct Call {
   Secret callback_secret;                         // the plugin gets a reference to it
   std::shared_ptr<const WebhookRequest> request;  // webhook
   std::shared_ptr<const JsonDocument> body;       // webhook: the body, when it is JSON (parsed once, here)
+  bool object_body = false;                       // it is known to be a JSON object, though not parsed here
   Timestamp deadline;
 };
 

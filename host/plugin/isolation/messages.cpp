@@ -81,6 +81,7 @@ StartSettings decode_settings(Reader& in) {
 
 std::string encode(std::uint64_t task, const Call& call, bool with_secret, Timestamp now) {
   Writer out(Kind::begin);
+  out.reserve(call.params.size() + call.state.size() + (call.request ? call.request->body.size() : 0) + 4096);
   out.number(micros(now));
   out.number(static_cast<std::int64_t>(task)).number(static_cast<std::int64_t>(call.verb));
   out.text(call.name).text(call.params).text(call.key).text(call.state).number(call.state_version).number(call.attempt);
@@ -88,7 +89,8 @@ std::string encode(std::uint64_t task, const Call& call, bool with_secret, Times
   out.number(call.callback_secret.empty() ? 0 : 1).text(with_secret ? call.callback_secret.reveal() : "");
   out.number(micros(call.deadline)).number(call.request ? 1 : 0);
   if (call.request) {
-    out.text(call.request->method).text(call.request->query).text(call.request->body).number(call.body ? 1 : 0);
+    out.text(call.request->method).text(call.request->query).text(call.request->body);
+    out.number(call.body && call.body->root().type() == JsonType::object ? 1 : 0);
     put(out, call.request->headers);
   }
   return out.take();
@@ -119,11 +121,8 @@ Begin decode_begin(Reader& in) {
     request->method = in.text();
     request->query = in.text();
     request->body = in.text();
-    const bool json = in.number() != 0;
+    call.object_body = in.number() != 0;  // the host has parsed it; here that waits until the plugin looks into it
     request->headers = take_headers(in);
-    if (json) {
-      if (auto document = JsonDocument::parse(request->body)) call.body = *std::move(document);
-    }
     call.request = std::move(request);
   }
   return begin;

@@ -9,11 +9,12 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 
 namespace patchbay::plugin::isolation {
 namespace {
 
-constexpr std::size_t kReadSize = 64 << 10;
+constexpr std::size_t kReadSize = 256 << 10;
 
 }  // namespace
 
@@ -32,24 +33,45 @@ struct Channel::Impl : std::enable_shared_from_this<Channel::Impl> {
   }
 
   void take() {
-    const auto filled = incoming.size();
-    incoming.resize(filled + kReadSize);
-    const auto count = ::recv(socket.native_handle(), incoming.data() + filled, kReadSize, MSG_DONTWAIT);
-    incoming.resize(filled + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    const auto count = ::recv(socket.native_handle(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR)) return ended();
     const auto keep = shared_from_this();
-    std::size_t at = 0;
-    while (open && incoming.size() - at >= sizeof(std::uint32_t)) {
+    const std::string_view came(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    // Whole frames are read where they are; only the piece of one that is not whole yet is kept.
+    if (partial.empty()) {
+      partial.assign(frames_of(came));
+    } else {
+      partial.append(came);
+      const auto rest = frames_of(partial).size();
+      partial.erase(0, partial.size() - rest);
+    }
+    if (open) read();
+  }
+
+  // Hands the whole frames on; returns what is left.
+  std::string_view frames_of(std::string_view bytes) {
+    while (open && bytes.size() >= sizeof(std::uint32_t)) {
       std::uint32_t size = 0;
-      std::memcpy(&size, incoming.data() + at, sizeof size);
-      if (size == 0 || size > kLargestFrame) return ended();
-      if (incoming.size() - at - sizeof size < size) break;
-      const auto frame = std::string_view(incoming).substr(at + sizeof size, size);
-      at += sizeof size + size;
+      std::memcpy(&size, bytes.data(), sizeof size);
+      if (size == 0 || size > kLargestFrame) {
+        ended();
+        break;
+      }
+      if (bytes.size() - sizeof size < size) break;
+      const auto frame = bytes.substr(sizeof size, size);
+      bytes.remove_prefix(sizeof size + size);
       on_frame(static_cast<Kind>(frame.front()), frame.substr(1));
     }
-    incoming.erase(0, at);
-    if (open) read();
+    return bytes;
+  }
+
+  // What is said in one turn of the loop goes out together.
+  void flush_soon() {
+    if (waiting || std::exchange(flushing, true)) return;
+    boost::asio::post(socket.get_executor(), [self = shared_from_this()] {
+      self->flushing = false;
+      if (self->open && !self->waiting) self->write();
+    });
   }
 
   void write() {
@@ -83,7 +105,9 @@ struct Channel::Impl : std::enable_shared_from_this<Channel::Impl> {
   Socket socket;
   bool open = true;
   bool waiting = false;
-  std::string incoming;
+  bool flushing = false;
+  std::vector<char> buffer = std::vector<char>(kReadSize);
+  std::string partial;
   std::string outgoing;
   std::size_t sent = 0;
   OnFrame on_frame;
@@ -107,7 +131,7 @@ void Channel::send(std::string frame) {
     impl_->outgoing += frame;
   }
   if (impl_->outgoing.size() - impl_->sent > 2 * kLargestFrame) return impl_->ended();
-  if (!impl_->waiting) impl_->write();
+  impl_->flush_soon();
 }
 
 void Channel::close() {

@@ -43,6 +43,7 @@ inline constexpr std::size_t kLargestFrame = 32 << 20;
 class Writer {
  public:
   explicit Writer(Kind kind) : bytes_(sizeof(std::uint32_t), '\0') { bytes_.push_back(static_cast<char>(kind)); }
+  void reserve(std::size_t bytes) { bytes_.reserve(bytes); }
   Writer& number(std::int64_t value) {
     bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
     return *this;
