@@ -1,4 +1,5 @@
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -113,6 +114,9 @@ Result<> create_api_key(const Context& context, const std::string& email, const 
 }
 
 Result<> create_vault_key(const Context& context) {
+  std::error_code ignored;  // creating the file says what is wrong
+  const auto folder = std::filesystem::path(context.config.key_file).parent_path();
+  if (!folder.empty()) std::filesystem::create_directories(folder, ignored);
   if (auto made = vault::Vault::create_key_file(context.config.key_file); !made) return made;
   context.output.print({{"key_file", context.config.key_file}},
                        {"made " + context.config.key_file + ": keep a copy, credentials cannot be read without it"});

@@ -193,6 +193,15 @@ TEST_F(Reloading, AnAdministratorAsksForIt) {
   EXPECT_THAT(reloaded.output, HasSubstr("timer 1.0.0 is at work, build "));
 }
 
+TEST(Commands, KeysInitMakesTheFolderOfTheKey) {
+  const harness::ScratchFolder folder("keys");
+  harness::Host host({.folder = folder.path()});
+  const auto key = folder.path() / "not/there/yet/patchbay.key";
+  const auto made = host.command({"keys", "init"}, {"PATCHBAY_KEY_FILE=" + key.string()});
+  EXPECT_EQ(made.exit_code, 0) << made.output;
+  EXPECT_TRUE(std::filesystem::exists(key));
+}
+
 // What did not come with Patchbay runs in a process of its own. It crashes at every third webhook and every fourth
 // reaction; whatever was answered 2xx is carried out.
 TEST(Isolated, ACrashCostsARetryAndLosesNothing) {

@@ -10,7 +10,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -355,32 +354,39 @@ void Isolated::kill(std::string why) {
   if (process_.process > 0) ::kill(process_.process, SIGKILL);  // and lost() follows when the socket closes
 }
 
-std::string Isolated::how_it_ended() {
-  int status = 0;
-  for (int tries = 0; tries < 20; ++tries) {
-    if (::waitpid(process_.process, &status, WNOHANG) == process_.process) {
-      process_.process = 0;
-      return why_killed_.empty() ? signal_text(status) : why_killed_;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds{1});
-  }
-  end_process(process_);  // it has closed the socket and lives on
-  return why_killed_.empty() ? "it closed its socket" : why_killed_;
-}
-
 void Isolated::lost() {
-  const auto why = how_it_ended();
-  why_killed_.clear();
+  state_ = State::pausing;  // what is begun meanwhile waits
   channel_.reset();
   for (const auto& [handle, request] : std::exchange(requests_, {})) client_.cancel(request);
+  reap(0);
+}
+
+// A process that has closed its socket is not always to be waited for at once, and the loop does not wait.
+void Isolated::reap(int tries) {
+  constexpr int kTries = 20;
+  int status = 0;
+  if (process_.process > 0 && ::waitpid(process_.process, &status, WNOHANG) == process_.process) {
+    process_.process = 0;
+    return ended(why_killed_.empty() ? signal_text(status) : why_killed_);
+  }
+  if (process_.process <= 0 || tries == kTries) {
+    end_process(process_);  // it lives on without its socket
+    return ended(why_killed_.empty() ? "it closed its socket" : why_killed_);
+  }
+  pause_timer_ = loop_.after(std::chrono::milliseconds{1}, [this, alive = alive_, tries] {
+    if (*alive) reap(tries + 1);
+  });
+}
+
+void Isolated::ended(const std::string& why) {
   ++crashes_;
   const bool gives_up = crashes_ >= isolation_.crashes_until_quarantine;
   log::error("plugin", "{}: its process is gone: {}; {} tasks under way{}", manifest_->id, why, work_.size(),
              gives_up ? "; it is not started again until it is loaded anew" : "");
   state_ = gives_up ? State::quarantined : State::pausing;
-  std::vector<std::uint64_t> ended;
+  std::vector<std::uint64_t> over;
   for (const auto& [task, work] : work_) {
-    if (work.sent || gives_up) ended.push_back(task);
+    if (work.sent || gives_up) over.push_back(task);
     if (work.sent && gives_up) keep_input(work, why);
   }
   if (!gives_up) {
@@ -391,9 +397,11 @@ void Isolated::lost() {
       restart();
     });
   }
-  for (const auto task : ended) {
+  const auto message = fmt::format("{}'s process is gone: {}", manifest_->id, why);
+  why_killed_.clear();
+  for (const auto task : over) {
     Outcome outcome;
-    outcome.error = Error{Errc::unavailable, fmt::format("{}'s process is gone: {}", manifest_->id, why)};
+    outcome.error = Error{Errc::unavailable, message};
     finish(task, std::move(outcome));
   }
 }

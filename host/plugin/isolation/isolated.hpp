@@ -72,13 +72,14 @@ class Isolated : public Worker {
   void on_outcome(std::uint64_t task, Outcome outcome);
   [[nodiscard]] std::optional<Error> fault_of(const Work& work, const Outcome& outcome) const;
   void on_http(Reader& in);
-  void lost();                      // the process is gone
+  void lost();                      // the process is gone, or as good as
+  void reap(int tries);
+  void ended(const std::string& why);
   void kill(std::string why);
   void restart();
   void look();                      // a sign of life, while there are tasks
   void arm_look();
   void keep_input(const Work& work, const std::string& why) const;
-  [[nodiscard]] std::string how_it_ended();
   void send_work(std::uint64_t task, Work& work);
   void on_hello(Reader& in);
 
