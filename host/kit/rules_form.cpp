@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "egress/target.hpp"
 #include "kit/elf.hpp"
 #include "kit/rules.hpp"
 #include "plugin/schema.hpp"
@@ -78,7 +79,7 @@ void manifest(Subject& subject) {
   const auto& declared = subject.manifest();
   const auto base = declared.value("base_url", "");
   const auto hosts = declared.value("/http/hosts"_json_pointer, std::vector<std::string>{});
-  if (!base.empty() && !is_listed(host_of(base), hosts)) {
+  if (!base.empty() && !patchbay::egress::is_host_allowed(hosts, host_of(base))) {
     subject.found("/http/hosts", fmt::format("the host of base_url, {}, is not listed", host_of(base)));
   }
   const auto scopes = known_scopes(declared);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "egress/target.hpp"
+
 namespace patchbay::kit {
 namespace {
 
@@ -14,20 +16,8 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 }  // namespace
 
 std::string host_of(std::string_view url) {
-  const auto scheme = url.find("://");
-  if (scheme == std::string_view::npos) return {};
-  auto host = url.substr(scheme + 3);
-  host = host.substr(0, host.find_first_of("/?#"));
-  if (const auto user = host.rfind('@'); user != std::string_view::npos) host.remove_prefix(user + 1);
-  if (host.starts_with('[')) return std::string(host.substr(0, host.find(']') + 1));
-  return std::string(host.substr(0, host.find(':')));
-}
-
-bool is_listed(std::string_view host, const std::vector<std::string>& list) {
-  return std::any_of(list.begin(), list.end(), [host](std::string_view listed) {
-    if (listed == "*" || listed == host) return true;
-    return listed.starts_with("*.") && host.ends_with(listed.substr(1));
-  });
+  const auto target = egress::parse_target(url);
+  return target ? std::string(target->host()) : std::string();
 }
 
 ScriptedClient::Handle ScriptedClient::send(egress::HttpRequest request, Done done) {
@@ -39,7 +29,7 @@ ScriptedClient::Handle ScriptedClient::send(egress::HttpRequest request, Done do
     for (auto& [name, value] : request.headers) replace_all(value, reference, kSecretMark);
   }
   const auto host = host_of(request.url);
-  if (host.empty() || !request.allowed_hosts || !is_listed(host, *request.allowed_hosts)) {
+  if (host.empty() || !request.allowed_hosts || !egress::is_host_allowed(*request.allowed_hosts, host)) {
     denied.push_back(host);
     executor_.post([this, handle, host] {
       finish(handle, fail(Errc::denied, "the manifest does not list the host '" + host + "'"));

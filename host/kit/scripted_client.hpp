@@ -39,9 +39,7 @@ class ScriptedClient : public egress::HttpClient {
   std::vector<std::pair<Handle, Done>> waiting_;
 };
 
-// "api.github.com" of "https://api.github.com:443/x"; empty: it has none.
+// "api.github.com" of "https://api.github.com:443/x"; empty: the host's own client would not take this URL.
 [[nodiscard]] std::string host_of(std::string_view url);
-// Whether a host is on a list of names, "*.name" and "*".
-[[nodiscard]] bool is_listed(std::string_view host, const std::vector<std::string>& list);
 
 }  // namespace patchbay::kit

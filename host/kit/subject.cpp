@@ -15,7 +15,8 @@ std::vector<std::string> hosts_in(const std::string& text) {
   std::vector<std::string> hosts;
   for (auto at = text.find("://"); at != std::string::npos; at = text.find("://", at + 3)) {
     const auto end = text.find_first_of("\"' ", at);
-    hosts.push_back(host_of(text.substr(at, end == std::string::npos ? end : end - at)));
+    const auto begin = text.find_last_of("\"' ", at) + 1;  // from the start, when there is none
+    hosts.push_back(host_of(text.substr(begin, end == std::string::npos ? end : end - begin)));
   }
   return hosts;
 }

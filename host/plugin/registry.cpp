@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "core/log.hpp"
+#include "egress/target.hpp"
 #include "plugin/module.hpp"
 #include "plugin/slot.hpp"
 
@@ -15,15 +16,6 @@ namespace patchbay::plugin {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string host_of(std::string_view url) {
-  const auto scheme = url.find("://");
-  if (scheme == std::string_view::npos) return {};
-  auto rest = url.substr(scheme + 3);
-  rest = rest.substr(0, rest.find_first_of("/?#"));
-  if (rest.starts_with('[')) return std::string(rest.substr(0, rest.find(']') + 1));
-  return std::string(rest.substr(0, rest.find(':')));
-}
 
 // For checking a file: it asks for nothing before its first task, and gets none.
 class NoClient : public egress::HttpClient {
@@ -70,7 +62,7 @@ InstanceSettings Registry::Impl::settings_for(const Manifest& manifest) const {
     made.config_json = R"({"settings":)" + override.settings_json + "}";
   }
   while (made.base_url.ends_with('/')) made.base_url.pop_back();
-  if (!made.base_url.empty()) hosts.push_back(host_of(made.base_url));
+  if (const auto target = egress::parse_target(made.base_url)) hosts.emplace_back(target->host());
   made.allowed_hosts = std::make_shared<const std::vector<std::string>>(std::move(hosts));
   made.limits.tasks = settings.tasks_per_plugin;
   made.limits.state_bytes = settings.state_limit_bytes;

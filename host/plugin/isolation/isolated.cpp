@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -426,10 +427,11 @@ void Isolated::keep_input(const Work& work, const std::string& why) const {
   if (work.call.request) input["body"] = work.call.request->body;
   const auto file = fs::path(isolation_.quarantine_folder) / fmt::format("{}-{}.json", manifest_->id, micros(clock_.now()));
   const int opened = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (opened < 0) return;
+  if (opened < 0) return log::error("plugin", "{}: what it was given cannot be kept in {}: {}", manifest_->id, file.string(), std::strerror(errno));
   const auto text = input.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  static_cast<void>(!::write(opened, text.data(), text.size()));
+  const bool whole = ::write(opened, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   ::close(opened);
+  if (!whole) return log::error("plugin", "{}: what it was given cannot be kept whole in {}", manifest_->id, file.string());
   log::error("plugin", "{}: what it was given is kept in {}", manifest_->id, file.string());
 }
 
