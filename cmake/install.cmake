@@ -2,7 +2,7 @@
 include(CMakePackageConfigHelpers)
 set(sdk ${CMAKE_INSTALL_LIBDIR}/cmake/patchbay-plugin)
 
-install(TARGETS patchbay patchbay-sim RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS patchbay patchbay-sim patchbay-plugin-process RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS patchbay_kit_sdk LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 get_property(plugins GLOBAL PROPERTY PATCHBAY_PLUGINS)
 install(TARGETS ${plugins} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/patchbay/plugins)

@@ -8,7 +8,6 @@
 
 #include "app/commands.hpp"
 #include "app/dev.hpp"
-#include "plugin/isolation/runner.hpp"
 #include "app/config.hpp"
 #include "app/output.hpp"
 #include "app/server.hpp"
@@ -159,9 +158,6 @@ void add_plugin_commands(CLI::App& app, Arguments& arguments) {
     arguments.command = [file, rule, key](const Context& context) { return record_plugin(context, *file, *rule, *key); };
   });
   // Started by the host for a plugin in a process of its own; descriptor 3 is the host.
-  plugin->add_subcommand("serve-isolated", "")->group("")->callback([&] {
-    arguments.command = [](const Context&) -> Result<> { std::_Exit(plugin::isolation::run_plugin_process(3)); };
-  });
   auto* probe = plugin->add_subcommand("probe", "Load a plugin file and say whether it can be used");
   probe->add_option("file", *file)->required();
   probe->callback([&arguments, file] {

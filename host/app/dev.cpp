@@ -19,6 +19,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/offline_registry.hpp"
+#include "app/program.hpp"
 #include "app/server.hpp"
 #include "app/temporary_folder.hpp"
 #include "engine/runs.hpp"
@@ -36,11 +37,6 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view kEmail = "dev@example.org";
 constexpr std::string_view kToken = "simulated";
-
-fs::path program_folder() {
-  std::error_code error;
-  return fs::read_symlink("/proc/self/exe", error).parent_path();
-}
 
 // Of an installation, or of the build tree.
 fs::path shipped_plugins() {

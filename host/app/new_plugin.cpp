@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.hpp"
+#include "app/program.hpp"
 
 namespace patchbay::app {
 namespace {
@@ -16,9 +17,7 @@ namespace fs = std::filesystem;
 
 // Where cmake --install puts it, seen from this program; else the source tree that it was built from.
 fs::path template_folder() {
-  std::error_code error;
-  const auto program = fs::read_symlink("/proc/self/exe", error);
-  const auto installed = program.parent_path().parent_path() / "share/patchbay/plugin-template";
+  const auto installed = program_folder().parent_path() / "share/patchbay/plugin-template";
   return fs::exists(installed) ? installed : fs::path(PATCHBAY_TEMPLATE_FOLDER);
 }
 

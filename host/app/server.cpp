@@ -11,10 +11,13 @@
 
 #include "api/api.hpp"
 #include "app/backend.hpp"
+#include "app/program.hpp"
 #include "app/temporary_folder.hpp"
 #include "core/bytes.hpp"
 #include "core/log.hpp"
+#include "core/loop_thread.hpp"
 #include "core/loop.hpp"
+#include "core/loop_thread.hpp"
 #include "egress/curl_client.hpp"
 #include "engine/engine.hpp"
 #include "gateway/gateway.hpp"
@@ -33,21 +36,6 @@ namespace fs = std::filesystem;
 
 // A probe has ten seconds; others may be before it.
 constexpr std::chrono::seconds kReloadPatience{30};
-
-// A thread with a loop of its own, for work that blocks.
-class BackgroundThread {
- public:
-  BackgroundThread() : thread_([this] { loop_.run(); }) {}
-  ~BackgroundThread() {
-    loop_.stop();
-    thread_.join();
-  }
-  Loop& loop() { return loop_; }
-
- private:
-  Loop loop_;
-  std::thread thread_;
-};
 
 Result<> write_port_file(const std::string& file, std::uint16_t port) {
   if (file.empty()) return {};
@@ -197,7 +185,7 @@ class Host {
   std::unique_ptr<egress::HttpClient> client_;
   std::optional<plugin::Registry> registry_;
   std::optional<engine::Engine> engine_;
-  std::optional<BackgroundThread> background_;
+  std::optional<LoopThread> background_;
   std::optional<plugin::Reloader> reloader_;
   std::optional<HostBackend> backend_;
   std::unique_ptr<api::Api> api_;
@@ -245,6 +233,7 @@ plugin::RegistrySettings registry_settings(const Config& config) {
     const bool foreign = std::find(kShipped.begin(), kShipped.end(), id) == kShipped.end();
     return level == Isolation::all || (level == Isolation::foreign && foreign);
   };
+  settings.isolation.program = program_folder() / "patchbay-plugin-process";
   settings.isolation.memory_bytes = config.plugin_memory_bytes;
   settings.isolation.quarantine_folder = config.quarantine_folder;
   settings.mapping = config.unload_plugins ? plugin::Mapping::unloaded : plugin::Mapping::kept;

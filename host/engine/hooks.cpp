@@ -119,15 +119,19 @@ void Hooks::deliver(std::string_view token, std::shared_ptr<const plugin::Webhoo
   record.body = request->body;
   conversation->request = std::move(request);
   conversation->watch = watch;
-  if (auto entered = watch->enter([this, alive = alive_, conversation] {
-        if (*alive) run(conversation);
-      });
-      !entered) {
-    overloaded_.increment();
-    auto busy = problem(503, "Service Unavailable", entered.error().message);
-    busy.retry_after_s = 1;
-    conversation->answer(std::move(busy));
-  }
+  queue(conversation, Watch::Turn::beside_others);
+}
+
+void Hooks::queue(const std::shared_ptr<Conversation>& conversation, Watch::Turn turn) {
+  const auto entered = conversation->watch->enter(turn, [this, alive = alive_, conversation] {
+    if (*alive) run(conversation);
+  });
+  // What is in the journal is claimed again when its lease ends.
+  if (entered || conversation->stored) return;
+  overloaded_.increment();
+  auto busy = problem(503, "Service Unavailable", entered.error().message);
+  busy.retry_after_s = 1;
+  conversation->answer(std::move(busy));
 }
 
 void Hooks::run(const std::shared_ptr<Conversation>& conversation) {
@@ -181,6 +185,11 @@ void Hooks::ended(const std::shared_ptr<Conversation>& conversation, plugin::Out
   if (outcome.error) {
     watch.leave();
     return failed(conversation, outcome);
+  }
+  if (outcome.state && !watch.claim_state()) {  // others have not seen it, nor it what they may bring
+    conversation->ended = false;
+    queue(conversation, Watch::Turn::alone);
+    return watch.leave();
   }
   auto record = conversation->record;
   record.status = journal::DeliveryStatus::processed;
@@ -283,10 +292,7 @@ void Hooks::retry(journal::OpenDelivery open) {
   conversation->record.body = request->body;
   if (auto parsed = JsonDocument::parse(request->body)) conversation->body = *std::move(parsed);
   conversation->request = std::move(request);
-  // When too many wait, its lease ends and it is claimed again.
-  (void)watch->enter([this, alive = alive_, conversation] {
-    if (*alive) run(conversation);
-  });
+  queue(conversation, Watch::Turn::beside_others);
 }
 
 // Its flow was switched off before the delivery was worked on.

@@ -44,6 +44,7 @@ class Hooks {
 
  private:
   struct Conversation;
+  void queue(const std::shared_ptr<Conversation>& conversation, Watch::Turn turn);
   void run(const std::shared_ptr<Conversation>& conversation);
   void out_of_patience(const std::shared_ptr<Conversation>& conversation);
   void ended(const std::shared_ptr<Conversation>& conversation, plugin::Outcome outcome);

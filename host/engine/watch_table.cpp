@@ -26,24 +26,41 @@ Result<const plugin::Verifier*> Watch::verifier(const vault::Vault& vault) {
   return &*verifier_;
 }
 
-Result<> Watch::enter(Task task) {
-  if (busy_) {
-    if (waiting_.size() >= kWaitingTasks) return fail(Errc::exhausted, "too many tasks wait for this watch");
-    waiting_.push_back(std::move(task));
-    return {};
-  }
-  busy_ = true;
-  task();
+Result<> Watch::enter(Turn turn, Task task) {
+  if (waiting_.size() >= kWaitingTasks) return fail(Errc::exhausted, "too many tasks wait for this watch");
+  waiting_.emplace_back(turn, std::move(task));
+  start_waiting();
   return {};
 }
 
 void Watch::leave() {
-  busy_ = false;
-  if (waiting_.empty()) return;
-  auto next = std::move(waiting_.front());
-  waiting_.pop_front();
-  busy_ = true;
-  next();
+  --running_;
+  if (running_ == 0) alone_ = false;
+  start_waiting();
+}
+
+bool Watch::claim_state() {
+  brings_state_ = true;
+  if (running_ == 1) alone_ = true;
+  return alone_;
+}
+
+bool Watch::may_start(Turn turn) const {
+  if (turn == Turn::alone || brings_state_) return running_ == 0;
+  return !alone_ && running_ < kTasksAtOnce;
+}
+
+// In a loop, not by recursion: a task may leave before it returns.
+void Watch::start_waiting() {
+  if (std::exchange(starting_, true)) return;
+  while (!waiting_.empty() && may_start(waiting_.front().first)) {
+    auto [turn, task] = std::move(waiting_.front());
+    waiting_.pop_front();
+    ++running_;
+    alone_ = turn == Turn::alone || brings_state_;
+    task();
+  }
+  starting_ = false;
 }
 
 void WatchTable::insert(std::shared_ptr<Watch> watch) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "core/executor.hpp"
@@ -18,8 +19,8 @@
 
 namespace patchbay::engine {
 
-// A live watch. Tasks of one watch run one after another, so that each sees the state that the last one left: enter()
-// runs a task now, or when those before it have left.
+// A live watch. Tasks of one watch run one after another, so that each sees the state that the last one left. Webhooks
+// seldom change it: they run side by side until one does.
 class Watch {
  public:
   explicit Watch(WatchRecord record) : record(std::move(record)) {}
@@ -37,15 +38,25 @@ class Watch {
   [[nodiscard]] Result<const plugin::Verifier*> verifier(const vault::Vault& vault);
   [[nodiscard]] Result<Secret> secret(const vault::Vault& vault) const;
 
+  enum class Turn { alone, beside_others };
   static constexpr std::size_t kWaitingTasks = 1000;
-  // Errc::exhausted when too many wait. task may run before enter() returns.
-  Result<> enter(Task task);
+  static constexpr int kTasksAtOnce = 64;
+  // Runs task now (before enter() returns), or when those before it have left. Errc::exhausted: too many wait.
+  Result<> enter(Turn turn, Task task);
   void leave();
-  [[nodiscard]] bool busy() const { return busy_; }
+  // For a task that has entered beside others and now brings a state: whether it is alone, and will be until it leaves.
+  // Otherwise its result is to be dropped and it enters again, alone. From now on nobody runs beside others here.
+  [[nodiscard]] bool claim_state();
 
  private:
-  bool busy_ = false;
-  std::deque<Task> waiting_;
+  [[nodiscard]] bool may_start(Turn turn) const;
+  void start_waiting();
+
+  int running_ = 0;
+  bool alone_ = false;         // the one that runs wants nobody beside it
+  bool brings_state_ = false;  // a webhook has done so
+  bool starting_ = false;
+  std::deque<std::pair<Turn, Task>> waiting_;
   std::optional<plugin::Verifier> verifier_;
 };
 

@@ -90,7 +90,7 @@ void WatchTasks::run(const std::shared_ptr<Watch>& watch, Done done) {
     }
     begin(*std::move(fresh), std::move(done));
   };
-  if (auto entered = watch->enter(std::move(task)); !entered)
+  if (auto entered = watch->enter(Watch::Turn::alone, std::move(task)); !entered)
     scheduler_.set(watch->record.id, clock_.now() + kDefaultEvery);
 }
 

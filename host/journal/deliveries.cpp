@@ -134,10 +134,11 @@ Result<std::vector<OpenDelivery>> claim_open_deliveries(store::Database& databas
   if (!*due) return claimed;
   auto written = database.write([&](Transaction& transaction) {
     claimed.clear();
+    // Ordered by next_at, so that the index of what is open is read and not the table, which holds the bodies.
     return done_or_error(transaction.execute(
         "UPDATE deliveries SET status = 'processing', attempt = attempt + 1, next_at = $2 WHERE id IN ("
         "SELECT id FROM deliveries WHERE status IN ('pending', 'processing', 'retry_ready') "
-        "AND (next_at IS NULL OR next_at <= $1) ORDER BY id LIMIT $3) "
+        "AND (next_at IS NULL OR next_at <= $1) ORDER BY next_at LIMIT $3) "
         "RETURNING id, watch_id, flow_id, user_id, received_at, method, query, headers, body, attempt, next_at, "
         "http_status, error, body_size",
         {micros(now), micros(now + lease), std::int64_t{limit}},

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <future>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "core/log.hpp"
+#include "core/loop_thread.hpp"
 #include "egress/target.hpp"
 #include "plugin/module.hpp"
 #include "plugin/slot.hpp"
@@ -37,9 +40,13 @@ struct Registry::Impl {
   std::map<std::string, PluginInfo> files;  // by path
   // Slots are only added: pointers to them are handed out.
   std::map<std::string, std::unique_ptr<Slot>, std::less<>> slots;
+  // Starts the plugins' own processes; from the first of them on. Ends before the slots.
+  mutable std::once_flag starter_once{};
+  mutable std::optional<LoopThread> starter_thread{};
 
   Result<std::optional<Module>> prepare(const std::string& file, std::string_view known_sha256) const;
   Result<std::optional<Module>> start_isolated(PrivateCopy copy, Manifest manifest) const;
+  Executor& starter() const;
   Result<std::unique_ptr<Worker>> put_to_work(Module& module, InstanceSettings made) const;
   Result<> install(Module module);
   Result<> check_owner(const Module& module, const std::string& id) const;
@@ -88,6 +95,11 @@ Result<std::optional<Module>> Registry::Impl::prepare(const std::string& file, s
   return *std::move(module);
 }
 
+Executor& Registry::Impl::starter() const {
+  std::call_once(starter_once, [this] { starter_thread.emplace(); });
+  return starter_thread->loop();
+}
+
 // Its first process is what tries the file.
 Result<std::optional<Module>> Registry::Impl::start_isolated(PrivateCopy copy, Manifest manifest) const {
   Module module;
@@ -95,7 +107,9 @@ Result<std::optional<Module>> Registry::Impl::start_isolated(PrivateCopy copy, M
   module.sha256 = copy.sha256();
   module.copy = std::make_shared<const PrivateCopy>(std::move(copy));
   module.manifest = std::make_shared<const Manifest>(std::move(manifest));
-  auto started = isolation::start_process(settings.isolation, *module.copy, settings_for(*module.manifest));
+  std::promise<Result<isolation::StartedProcess>> promise;
+  starter().post([&] { promise.set_value(isolation::start_process(settings.isolation, *module.copy, settings_for(*module.manifest))); });
+  auto started = promise.get_future().get();
   if (!started) return std::unexpected(started.error());
   module.process = {new isolation::StartedProcess(*std::move(started)), [](isolation::StartedProcess* process) {
                       isolation::end_process(*process);  // unless somebody has taken it over
@@ -106,7 +120,7 @@ Result<std::optional<Module>> Registry::Impl::start_isolated(PrivateCopy copy, M
 
 Result<std::unique_ptr<Worker>> Registry::Impl::put_to_work(Module& module, InstanceSettings made) const {
   if (module.process) {
-    return std::make_unique<isolation::Isolated>(loop, clock, client, module.manifest, module.copy, std::move(made), settings.isolation,
+    return std::make_unique<isolation::Isolated>(loop, starter(), clock, client, module.manifest, module.copy, std::move(made), settings.isolation,
                                                  std::exchange(*module.process, {}));
   }
   return Instance::create(loop, clock, client, module, std::move(made));

@@ -259,4 +259,15 @@ std::vector<Sent> Load::finish() {
   return std::move(sent_);
 }
 
+double p99_ms(const std::vector<Sent>& all) {
+  std::vector<double> times;
+  for (const auto& sent : all) {
+    if (sent.status != 0) times.push_back(static_cast<double>(sent.answered_ns - sent.sent_ns) / 1e6);
+  }
+  if (times.empty()) return 0;
+  const auto at = times.begin() + static_cast<std::ptrdiff_t>(times.size() * 99 / 100);
+  std::nth_element(times.begin(), at, times.end());
+  return *at;
+}
+
 }  // namespace patchbay::harness

@@ -36,6 +36,9 @@ struct Sent {
   [[nodiscard]] bool accepted() const { return status >= 200 && status < 300; }
 };
 
+// The 99th percentile of the times to an answer; 0 when there was none.
+[[nodiscard]] double p99_ms(const std::vector<Sent>& all);
+
 // A closed-loop load generator: each of its connections sends the next signed webhook when the last was answered, and
 // connects anew when the server went away. With a rate it waits until the next one is due. On a thread of its own from construction on.
 class Load {

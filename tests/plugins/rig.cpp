@@ -38,7 +38,7 @@ Rig::Rig(RigSettings settings)
   // The same tests with the plugin in a process of its own.
   if (const char* mode = std::getenv("PATCHBAY_TEST_ISOLATION"); mode != nullptr && std::string_view(mode) == "process") {
     registry.isolated = [](const std::string&) { return true; };
-    registry.isolation.program = std::string(PATCHBAY_BUILD_DIRECTORY) + "/bin/patchbay";
+    registry.isolation.program = std::string(PATCHBAY_BUILD_DIRECTORY) + "/bin/patchbay-plugin-process";
   }
   registry_ = std::make_unique<plugin::Registry>(loop_, clock, *client_, registry);
   const auto loaded = registry_->load();

@@ -53,17 +53,6 @@ Footprint footprint_of(harness::Host& host) {
   return {.resident_kb = host.process().resident_mb() * 1024, .threads = count("task"), .descriptors = count("fd")};
 }
 
-double p99_ms(const std::vector<harness::Sent>& all) {
-  std::vector<double> times;
-  for (const auto& sent : all) {
-    if (sent.status != 0) times.push_back(static_cast<double>(sent.answered_ns - sent.sent_ns) / 1e6);
-  }
-  if (times.empty()) return 0;
-  const auto at = times.begin() + static_cast<std::ptrdiff_t>(times.size() * 99 / 100);
-  std::nth_element(times.begin(), at, times.end());
-  return *at;
-}
-
 class Loop {
  public:
   Loop(const Plan& plan, const std::function<void(const std::string&)>& progress)
@@ -73,11 +62,11 @@ class Loop {
     (void)load(2, false);  // warm
     if (plan_.compare) {
       progress_("load without reloads");
-      verdict_.quiet_p99_ms = p99_ms(load(plan_.seconds, false));
+      verdict_.quiet_p99_ms = harness::p99_ms(load(plan_.seconds, false));
     }
     progress_("load with reloads");
     const auto before = count_reloads();
-    verdict_.reloading_p99_ms = p99_ms(load(plan_.seconds, true));
+    verdict_.reloading_p99_ms = harness::p99_ms(load(plan_.seconds, true));
     std::this_thread::sleep_for(std::chrono::seconds(1));  // the last files settle
     verdict_.reloads = count_reloads() - before;
     reload_many();

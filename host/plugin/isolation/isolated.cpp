@@ -43,10 +43,8 @@ Result<StartedProcess> spawn_process(const IsolationSettings& isolation, const P
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, ends[1], kSocketInChild);
-  std::vector<std::string> words{isolation.program, "plugin", "serve-isolated"};
-  std::vector<char*> arguments;
-  for (auto& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
+  auto program = isolation.program;
+  std::array<char*, 2> arguments{program.data(), nullptr};
   // Nothing of the host's environment, where secrets may be, but what sanitizers and the loader read.
   std::vector<char*> environment;
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -55,13 +53,13 @@ Result<StartedProcess> spawn_process(const IsolationSettings& isolation, const P
   }
   environment.push_back(nullptr);
   StartedProcess started;
-  const int failed = ::posix_spawn(&started.process, words.front().c_str(), &actions, nullptr, arguments.data(), environment.data());
+  const int failed = ::posix_spawn(&started.process, program.c_str(), &actions, nullptr, arguments.data(), environment.data());
   posix_spawn_file_actions_destroy(&actions);
   ::close(ends[1]);
   started.socket = ends[0];
   if (failed != 0) {
     ::close(started.socket);
-    return fail(Errc::unavailable, fmt::format("the plugin's process cannot be started: {}", std::strerror(failed)));
+    return fail(Errc::unavailable, fmt::format("the plugin's process, {}, cannot be started: {}", program, std::strerror(failed)));
   }
   if (auto told = write_frame(started.socket, encode(start_settings(isolation, copy, settings))); !told) {
     end_process(started);
@@ -125,9 +123,9 @@ Result<StartedProcess> start_process(const IsolationSettings& isolation, const P
   return fail(Errc::invalid, "in a process of its own: " + why);
 }
 
-Isolated::Isolated(Loop& loop, const Clock& clock, egress::HttpClient& client, std::shared_ptr<const Manifest> manifest,
+Isolated::Isolated(Loop& loop, Executor& starter, const Clock& clock, egress::HttpClient& client, std::shared_ptr<const Manifest> manifest,
                    std::shared_ptr<const PrivateCopy> copy, InstanceSettings settings, IsolationSettings isolation, StartedProcess started)
-    : loop_(loop), clock_(clock), client_(client), manifest_(std::move(manifest)), copy_(std::move(copy)), settings_(std::move(settings)),
+    : loop_(loop), starter_(starter), clock_(clock), client_(client), manifest_(std::move(manifest)), copy_(std::move(copy)), settings_(std::move(settings)),
       isolation_(std::move(isolation)), next_id_(settings_.first_id) {
   restarts_ = metrics::counter("patchbay_plugin_process_restarts_total", "Starts of plugins' own processes after their end", {{"provider", manifest_->id}});
   violations_ = metrics::counter("patchbay_plugin_violations_total", "Rules of the ABI that a plugin broke", {{"provider", manifest_->id}});
@@ -407,10 +405,21 @@ void Isolated::ended(const std::string& why) {
   }
 }
 
+// The start of a process takes a millisecond or two, which the loop does not wait.
 void Isolated::restart() {
   state_ = State::starting;
+  last_heard_ = std::chrono::steady_clock::now();
   restarts_.increment();
-  auto started = spawn_process(isolation_, *copy_, settings_);
+  starter_.post([this, alive = alive_, &loop = loop_, isolation = isolation_, copy = copy_, settings = settings_] {
+    auto made = std::make_shared<Result<StartedProcess>>(spawn_process(isolation, *copy, settings));
+    loop.post([this, alive, made] {
+      if (*alive) return restarted(std::move(*made));
+      if (*made) end_process(**made);
+    });
+  });
+}
+
+void Isolated::restarted(Result<StartedProcess> started) {
   if (started) return attach(*std::move(started));
   why_killed_ = started.error().message;
   lost();

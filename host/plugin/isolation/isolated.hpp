@@ -21,7 +21,7 @@
 namespace patchbay::plugin::isolation {
 
 struct IsolationSettings {
-  std::string program = "/proc/self/exe";  // run as `program plugin serve-isolated`, the socket as descriptor 3
+  std::string program;  // patchbay-plugin-process
   std::int64_t memory_bytes = 512 << 20;
   std::chrono::milliseconds start_limit{5'000};
   std::chrono::milliseconds hang_limit{3'000};       // no sign of life for so long while it has tasks: it is killed
@@ -37,17 +37,18 @@ struct StartedProcess {
   int socket = -1;
   std::string missing;  // what the kernel lacks for the sandbox
 };
-// Starts one and waits for its first words. Any thread but the loop's. Error: one line that says why it does not serve.
+// Starts one and waits for its first words. On a thread that may wait, and that lives as long as the process is to: the
+// kernel ends it with its thread (PR_SET_PDEATHSIG). Error: one line that says why it does not serve.
 [[nodiscard]] Result<StartedProcess> start_process(const IsolationSettings& isolation, const PrivateCopy& copy,
                                                    const InstanceSettings& settings);
 void end_process(StartedProcess& started);  // kills and reaps it
 
 // A plugin in a process of its own. Whatever happens there (a crash, a hang, a forbidden call) costs its tasks a retry and
 // the host nothing: they end as unavailable, the process is started again after a pause, and after several crashes in a
-// row no more, until the plugin is loaded anew. On the loop's thread only.
+// row no more, until the plugin is loaded anew. On the loop's thread only; processes are started on starter, which ends first.
 class Isolated : public Worker {
  public:
-  Isolated(Loop& loop, const Clock& clock, egress::HttpClient& client, std::shared_ptr<const Manifest> manifest,
+  Isolated(Loop& loop, Executor& starter, const Clock& clock, egress::HttpClient& client, std::shared_ptr<const Manifest> manifest,
            std::shared_ptr<const PrivateCopy> copy, InstanceSettings settings, IsolationSettings isolation, StartedProcess started);
   ~Isolated() override;
 
@@ -77,6 +78,7 @@ class Isolated : public Worker {
   void ended(const std::string& why);
   void kill(std::string why);
   void restart();
+  void restarted(Result<StartedProcess> started);
   void look();                      // a sign of life, while there are tasks
   void arm_look();
   void keep_input(const Work& work, const std::string& why) const;
@@ -84,6 +86,7 @@ class Isolated : public Worker {
   void on_hello(Reader& in);
 
   Loop& loop_;
+  Executor& starter_;
   const Clock& clock_;
   egress::HttpClient& client_;
   std::shared_ptr<const Manifest> manifest_;

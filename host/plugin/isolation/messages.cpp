@@ -109,7 +109,8 @@ Begin decode_begin(Reader& in) {
   call.state_version = static_cast<int>(in.number());
   call.attempt = static_cast<int>(in.number());
   // Ids stand for the task here: what they name is the host's business.
-  if (in.number() != 0) call.watch = WatchId::make(Timestamp{});
+  static const auto kSomeWatch = WatchId::make(Timestamp{});
+  if (in.number() != 0) call.watch = kSomeWatch;
   if (in.number() != 0) call.connection = connection_for(begin.task);
   call.callback_url = in.text();
   const bool has_secret = in.number() != 0;

@@ -10,18 +10,23 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 namespace patchbay::plugin::isolation {
 namespace {
 
 constexpr std::size_t kReadSize = 256 << 10;
 
+// Waking the other side costs more than what it is woken for (measured: 35 µs in a virtual machine, against 10 µs of work),
+// so it is done at most this often: the first words go out at once, what follows them soon gathers.
+constexpr std::chrono::microseconds kGather{2'000};
+
 }  // namespace
 
 struct Channel::Impl : std::enable_shared_from_this<Channel::Impl> {
   using Socket = boost::asio::local::stream_protocol::socket;
 
-  Impl(boost::asio::io_context& context, int descriptor) : socket(context) {
+  Impl(boost::asio::io_context& context, int descriptor) : socket(context), gathering(context) {
     socket.assign(boost::asio::local::stream_protocol(), descriptor);
     socket.non_blocking(true);
   }
@@ -68,13 +73,18 @@ struct Channel::Impl : std::enable_shared_from_this<Channel::Impl> {
   // What is said in one turn of the loop goes out together.
   void flush_soon() {
     if (waiting || std::exchange(flushing, true)) return;
-    boost::asio::post(socket.get_executor(), [self = shared_from_this()] {
+    auto flush = [self = shared_from_this()] {
       self->flushing = false;
       if (self->open && !self->waiting) self->write();
-    });
+    };
+    const auto next = last_write + kGather;
+    if (next <= std::chrono::steady_clock::now()) return boost::asio::post(socket.get_executor(), std::move(flush));
+    gathering.expires_at(next);
+    gathering.async_wait([flush = std::move(flush)](const boost::system::error_code&) { flush(); });
   }
 
   void write() {
+    last_write = std::chrono::steady_clock::now();
     while (!outgoing.empty()) {
       const auto count = ::send(socket.native_handle(), outgoing.data() + sent, outgoing.size() - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
       if (count < 0 && errno == EAGAIN) return wait_to_write();
@@ -97,12 +107,15 @@ struct Channel::Impl : std::enable_shared_from_this<Channel::Impl> {
 
   void ended() {
     if (!std::exchange(open, false)) return;
+    gathering.cancel();
     boost::system::error_code ignored;
     socket.close(ignored);
     if (auto tell = std::exchange(on_closed, nullptr)) tell();
   }
 
   Socket socket;
+  boost::asio::steady_timer gathering;
+  std::chrono::steady_clock::time_point last_write{};
   bool open = true;
   bool waiting = false;
   bool flushing = false;

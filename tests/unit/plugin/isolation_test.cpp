@@ -44,7 +44,7 @@ class IsolationTest : public ::testing::Test {
     settings_.folder = root_ / "plugins";
     settings_.private_folder = root_ / "private";
     settings_.isolated = [](const std::string& id) { return id == "breaker"; };
-    settings_.isolation.program = std::string(PATCHBAY_BUILD_DIRECTORY) + "/bin/patchbay";
+    settings_.isolation.program = std::string(PATCHBAY_BUILD_DIRECTORY) + "/bin/patchbay-plugin-process";
     settings_.isolation.hang_limit = 600ms;
     settings_.isolation.start_limit = 20s;
     settings_.isolation.first_back_off = 1ms;

@@ -39,7 +39,7 @@ class RegistryTest : public ::testing::Test {
     // The same tests with the plugins in processes of their own.
     if (const char* mode = std::getenv("PATCHBAY_TEST_ISOLATION"); mode != nullptr && std::string_view(mode) == "process") {
       settings.isolated = [](const std::string&) { return true; };
-      settings.isolation.program = std::string(PATCHBAY_BUILD_DIRECTORY) + "/bin/patchbay";
+      settings.isolation.program = std::string(PATCHBAY_BUILD_DIRECTORY) + "/bin/patchbay-plugin-process";
     }
     registry_.emplace(loop_, clock_, client_, std::move(settings));
     ASSERT_TRUE(registry_->load().has_value());
