@@ -72,7 +72,7 @@ Response show_provider(const Request& request, const Context& context) {
 
 json to_json(const plugin::PluginInfo& info) {
   return {{"id", info.id},           {"version", info.version}, {"file", info.file},
-          {"sha256", info.sha256},   {"loaded", info.loaded},   {"failure", info.failure},
+          {"sha256", info.sha256},   {"loaded", info.loaded},   {"failure", info.failure},   {"process", info.process},
           {"tasks", info.tasks},     {"draining", info.draining}, {"mapped", info.mapped}};
 }
 

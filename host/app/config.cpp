@@ -163,6 +163,8 @@ const std::vector<Binding>& bindings() {
       PATCHBAY_SETTING("plugins.watch", watch_plugins, "load what is dropped into the folder, or changed in it"),
       PATCHBAY_SETTING("plugins.settle", plugin_settle, "a file is loaded when nothing was written to it for so long"),
       PATCHBAY_SETTING("plugins.drain", plugin_drain, "for the tasks of a replaced build; then they are run again"),
+      PATCHBAY_SETTING("plugins.hang", plugin_hang,
+                       "a plugin in this process that does not come back for so long is put into its own; 0: never"),
       PATCHBAY_SETTING("plugins.unload", unload_plugins, "unmap replaced builds; for tests: no unloading is safe"),
       PATCHBAY_SETTING("plugins.trust", trust.level, "which files are loaded: any, listed or signed"),
       PATCHBAY_SETTING("plugins.digests", trust.digests, "SHA-256 of the files that are loaded when trust is listed"),

@@ -41,6 +41,7 @@ struct Config {
   std::string quarantine_folder = "var/quarantine";
   std::chrono::milliseconds plugin_settle{200};
   std::chrono::milliseconds plugin_drain{30'000};
+  std::chrono::milliseconds plugin_hang{10'000};
   std::map<std::string, plugin::RegistrySettings::Override> providers;
   egress::CurlSettings egress;
   identity::IdentitySettings identity;

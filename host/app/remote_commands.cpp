@@ -81,10 +81,10 @@ Result<> list_loaded_plugins(const Output& output, const Remote& remote) {
   auto answer = call(remote, "GET", "/api/v1/plugins");
   if (!answer) return std::unexpected(answer.error());
   const auto list = answer->body.value("data", json::array());
-  std::vector<std::vector<std::string>> rows{{"ID", "VERSION", "BUILD", "TASKS", "DRAINING", "MAPPED", "LAST FAILURE", "FILE"}};
+  std::vector<std::vector<std::string>> rows{{"ID", "VERSION", "BUILD", "PROCESS", "TASKS", "DRAINING", "MAPPED", "LAST FAILURE", "FILE"}};
   for (const auto& item : list) {
     rows.push_back({item.value("id", ""), item.value("version", ""), item.value("sha256", "").substr(0, 12),
-                    std::to_string(item.value("tasks", 0)), std::to_string(item.value("draining", 0)),
+                    item.value("process", ""), std::to_string(item.value("tasks", 0)), std::to_string(item.value("draining", 0)),
                     std::to_string(item.value("mapped", 0)), item.value("failure", ""), item.value("file", "")});
   }
   output.print(list, Output::table(rows));

@@ -1,5 +1,9 @@
 #include "app/server.hpp"
 
+#include <unistd.h>
+
+#include <cctype>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -23,6 +27,7 @@
 #include "gateway/gateway.hpp"
 #include "identity/identity.hpp"
 #include "plugin/probe.hpp"
+#include "plugin/hang_watch.hpp"
 #include "plugin/registry.hpp"
 #include "plugin/reloader.hpp"
 #include "store/migrations.hpp"
@@ -52,6 +57,27 @@ Result<> write_port_file(const std::string& file, std::uint16_t port) {
   return {};
 }
 
+// The loop cannot be had back from a plugin that does not return. This program starts anew in the same process, as after a
+// crash, which costs nothing that was accepted; the plugin goes on in a process of its own, where it can be killed.
+void start_again_isolating(const plugin::Hang& hang) {
+  log::error("plugin", "{} does not come back from {}: the host starts anew, with {} in a process of its own. It stands at:",
+             hang.provider, hang.verb, hang.provider);
+  for (const auto& frame : hang.stack) log::error("plugin", "  {}", frame);
+  log::flush();
+  auto variable = "PATCHBAY_PROVIDERS_" + hang.provider + "_ISOLATION";
+  for (auto& c : variable) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  ::setenv(variable.c_str(), "process", 1);
+  std::ifstream in("/proc/self/cmdline");
+  std::vector<std::string> words;
+  for (std::string word; std::getline(in, word, '\0');) words.push_back(word);
+  std::vector<char*> arguments;
+  for (auto& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+  ::execv("/proc/self/exe", arguments.data());
+  std::_Exit(70);  // EX_SOFTWARE; whoever supervises starts it again
+}
+
 // The whole host. Members stand in the order in which they depend on each other, so they go in the reverse of it.
 class Host {
  public:
@@ -74,6 +100,8 @@ class Host {
   void run() {
     boost::asio::signal_set signals(loop_.context(), SIGINT, SIGTERM);
     wait_for_signal(signals);
+    std::optional<plugin::HangWatch> hangs;
+    if (config_.plugin_hang.count() > 0) hangs.emplace(config_.plugin_hang, start_again_isolating);
     loop_.run();
     log::info("app", "stopped");
   }

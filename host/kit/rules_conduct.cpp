@@ -115,7 +115,7 @@ void memory(Subject& subject) {
     const auto after = memory_in_use();
     return after > before ? (after - before) / kRounds : 0;
   };
-  for (int round = 0; round < 5; ++round) live_once(subject, operations);
+  for (int round = 0; round < kRounds; ++round) live_once(subject, operations);  // until the allocator has what it keeps
   const auto leak = std::min(window(), window());
   if (leak >= 8) subject.found("after destroy()", fmt::format("{} bytes are lost each time", leak));
 }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/log.hpp"
+#include "plugin/hang_watch.hpp"
 #include "plugin/status.hpp"
 #include "plugin/text.hpp"
 
@@ -14,7 +15,7 @@ namespace {
 constexpr std::chrono::seconds kDefaultDeadline{30};
 constexpr std::chrono::milliseconds kPromptly{50};
 constexpr std::size_t kLogLine = 8 << 10;
-constexpr std::array<std::string_view, 6> kVerbs{"watch", "stop", "poll", "webhook", "socket", "reaction"};
+constexpr std::array<const char*, 6> kVerbs{"watch", "stop", "poll", "webhook", "socket", "reaction"};
 
 bool is_json_object(std::string_view text) {
   const auto document = JsonDocument::parse(text);
@@ -51,6 +52,7 @@ Result<std::unique_ptr<Instance>> Instance::create(Executor& loop, const Clock& 
                                                    const Module& module, InstanceSettings settings) {
   std::unique_ptr<Instance> instance(new Instance(loop, clock, client, module, std::move(settings)));
   instance->inside_ = true;
+  const InsidePlugin inside(instance->number_, "create");
   const auto status =
       module.table->create(&instance->host_.functions, raw(instance->settings_.config_json), &instance->self_);
   instance->inside_ = false;
@@ -63,7 +65,7 @@ Result<std::unique_ptr<Instance>> Instance::create(Executor& loop, const Clock& 
 Instance::Instance(Executor& loop, const Clock& clock, egress::HttpClient& client, const Module& module,
                    InstanceSettings settings)
     : loop_(loop), clock_(clock), client_(client), module_(module), settings_(std::move(settings)),
-      next_id_(settings_.first_id) {
+      number_(InsidePlugin::number_of(module.manifest->id)), next_id_(settings_.first_id) {
   host_ = {{sizeof(pbay_host), PBAY_ABI, on_log, on_metric, on_emit, on_forward, on_finish, on_http, on_sleep,
             on_connect, on_send, on_extension},
            this};
@@ -84,6 +86,7 @@ Instance::~Instance() {
   *alive_ = false;
   if (self_ == nullptr) return;
   inside_ = true;
+  const InsidePlugin inside(number_, "destroy");
   module_.table->destroy(self_);
 }
 
@@ -200,7 +203,10 @@ void Instance::enter(const TaskPointer& task, Enter enter) {
   const auto begin = std::chrono::steady_clock::now();
   inside_ = true;
   current_ = task.get();
-  enter();
+  {
+    const InsidePlugin inside(number_, kVerbs[static_cast<std::size_t>(task->call.verb)]);
+    enter();
+  }
   current_ = nullptr;
   inside_ = false;
   scratch_.clear();
@@ -322,6 +328,7 @@ void Instance::answer(std::uint64_t id, pbay_status status, Result<egress::HttpR
   if (!ended) return enter(task, [&] { module_.table->resume(self_, &out); });
   // Its task is gone; the plugin still gets the answer that it was promised.
   const bool was_inside = std::exchange(inside_, true);
+  const InsidePlugin inside(number_, "resume");
   module_.table->resume(self_, &out);
   inside_ = was_inside;
 }

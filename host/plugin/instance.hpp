@@ -54,6 +54,7 @@ class Instance : public Worker {
   TaskId begin(Call call, Done done) override;
   void cancel(TaskId task) override;
   [[nodiscard]] std::size_t tasks() const override { return task_count_; }
+  [[nodiscard]] std::string_view process() const override { return "host"; }
   void retire(patchbay::Task when_idle) override;
   void cancel_all(const Error& reason) override;
 
@@ -115,6 +116,7 @@ class Instance : public Worker {
   void* self_ = nullptr;
   bool inside_ = false;
   const Task* current_ = nullptr;
+  const int number_;  // for the HangWatch
   std::uint64_t next_id_;
   patchbay::Task when_idle_;  // of one that is retired
   std::unordered_map<std::uint64_t, TaskPointer> tasks_;

@@ -168,6 +168,7 @@ Result<> Registry::Impl::install(Module module) {
             .sha256 = loaded.sha256,
             .loaded = true,
             .failure = {},
+            .process = {},
             .mapped = info.mapped + 1};
   }
   slot->replace(std::move(generation));
@@ -185,6 +186,7 @@ void Registry::Impl::refuse(const std::string& file, const Error& error) {
 PluginInfo Registry::Impl::with_figures(PluginInfo info) const {
   const auto found = slots.find(info.id);
   if (found == slots.end() || !info.loaded) return info;
+  info.process = found->second->process();
   info.tasks = found->second->tasks();
   info.draining = found->second->draining();
   if (settings.mapping == Mapping::unloaded) info.mapped = info.draining + 1;

@@ -51,6 +51,7 @@ struct PluginInfo {
   std::string sha256;        // of the build that is at work
   bool loaded = false;       // a build of it is at work
   std::string failure;       // one line: why the file as it is now was refused; the build before it goes on
+  std::string process;       // where it runs: host, own, starting or quarantined; empty: not loaded
   std::size_t tasks = 0;     // under way
   std::size_t draining = 0;  // replaced builds that still have tasks
   std::size_t mapped = 0;    // builds whose code is in memory

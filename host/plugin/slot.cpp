@@ -77,6 +77,11 @@ std::size_t Slot::tasks() const {
   return all;
 }
 
+std::string_view Slot::process() const {
+  const std::lock_guard lock(mutex_);
+  return current_ ? current_->worker->process() : "";
+}
+
 std::size_t Slot::draining() const {
   const std::lock_guard lock(mutex_);
   return draining_.size();

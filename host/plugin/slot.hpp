@@ -40,6 +40,7 @@ class Slot : public Provider {
   [[nodiscard]] std::shared_ptr<const Manifest> manifest() const;
   [[nodiscard]] std::size_t tasks() const;    // under way, in all generations
   [[nodiscard]] std::size_t draining() const;  // generations
+  [[nodiscard]] std::string_view process() const;  // as Worker says it, of the newest
 
  private:
   static constexpr unsigned kIdBits = 40;

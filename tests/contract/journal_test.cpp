@@ -254,7 +254,7 @@ TEST_P(JournalContract, FinishesADeliveryThatWasStoredRaw) {
   EXPECT_TRUE(claim_open_deliveries(*f.database, f.now + std::chrono::hours{1}, Duration{1}, 10)->empty());
 }
 
-TEST_P(JournalContract, ClaimsWhatIsDueOldestFirst) {
+TEST_P(JournalContract, ClaimsWhatIsDueLongestFirst) {
   auto& f = *fixture_;
   std::vector<Ingest> all;
   const std::vector<std::pair<DeliveryStatus, std::optional<Timestamp>>> kinds{
@@ -279,9 +279,9 @@ TEST_P(JournalContract, ClaimsWhatIsDueOldestFirst) {
   const auto first = claim_open_deliveries(*f.database, f.now, lease, 2);
   ASSERT_TRUE(first) << first.error().message;
   ASSERT_THAT(*first, SizeIs(2));
-  EXPECT_EQ((*first)[0].record.id, ids[0]);
-  EXPECT_EQ((*first)[1].record.id, ids[1]);
-  const auto& record = (*first)[1].record;
+  EXPECT_EQ((*first)[0].record.id, ids[1]);
+  EXPECT_EQ((*first)[1].record.id, ids[2]);
+  const auto& record = (*first)[0].record;
   EXPECT_EQ(record.body, "body 1");
   EXPECT_EQ(record.attempt, 2);
   EXPECT_EQ(record.status, DeliveryStatus::processing);
@@ -297,7 +297,7 @@ TEST_P(JournalContract, ClaimsWhatIsDueOldestFirst) {
 
   const auto second = claim_open_deliveries(*f.database, f.now, lease, 10);
   ASSERT_THAT(*second, SizeIs(1));
-  EXPECT_EQ((*second)[0].record.id, ids[2]);
+  EXPECT_EQ((*second)[0].record.id, ids[0]);
   EXPECT_TRUE(claim_open_deliveries(*f.database, f.now, lease, 10)->empty());
   EXPECT_THAT(*claim_open_deliveries(*f.database, f.now + lease, lease, 10), SizeIs(5)) << "the leases have ended";
 }

@@ -236,5 +236,40 @@ TEST(Isolated, ACrashCostsARetryAndLosesNothing) {
   EXPECT_THAT(host.log(), HasSubstr("its process is gone"));
 }
 
+// In the host's process a plugin that does not come back takes the loop with it. The host starts anew, says where the
+// plugin stood, and finishes what was accepted with the plugin in a process of its own.
+TEST(Hung, APluginIsLeftBehindAndWhatWasAcceptedIsCarriedOut) {
+  const harness::ScratchFolder folder("hung");
+  const auto plugins = folder.path() / "plugins";
+  std::filesystem::create_directories(plugins);
+  std::filesystem::copy_file(std::filesystem::path(PATCHBAY_BUILD_DIRECTORY) / "test-plugins/fragile/fragile.so", plugins / "fragile.so");
+  harness::Host host({.folder = folder.path(), .plugins = plugins, .more = "[providers.fragile]\nisolation = \"none\"\n"});
+  ::setenv("PATCHBAY_PLUGINS_HANG", "1s", 1);
+  host.start();
+  ::unsetenv("PATCHBAY_PLUGINS_HANG");
+  harness::Api api(host);
+  api.sign_up();
+  const auto flow = api.create_flow(nlohmann::json::parse(R"({"name": "Fragile", "nodes": [
+    {"id": "hook", "trigger": "fragile.hook"},
+    {"id": "work", "reaction": "fragile.work", "after": ["hook"], "params": {"how": "{{ hook.reaction }}"}}]})"));
+  api.activate(flow);
+  const auto pid = host.process().pid();
+  const auto log = host.log();
+  const auto hook = log.find("/hooks/");
+  ASSERT_NE(hook, std::string::npos) << log;
+  const auto path = log.substr(hook, log.find_first_of(" \n", hook) - hook);
+  harness::Http http;
+  // Its sender may get no answer: the plugin may be called before it goes out.
+  (void)http.send("POST", host.url(path), {{"Content-Type", "application/json"}}, R"({"key": "k", "webhook": "fine", "reaction": "hang"})");
+  EXPECT_TRUE(harness::wait_until(
+      [&] { return api.call("GET", "/runs?status=completed").status == 200 && api.count_runs("status=completed") == 1; }, std::chrono::seconds(60)))
+      << host.log();
+  EXPECT_EQ(host.process().pid(), pid);
+  EXPECT_TRUE(host.running());
+  EXPECT_THAT(host.log(), HasSubstr("fragile does not come back from reaction"));
+  EXPECT_THAT(host.log(), HasSubstr("  fragile."));
+  EXPECT_EQ(host.stop(), 0);
+}
+
 }  // namespace
 }  // namespace patchbay::e2e

@@ -43,6 +43,7 @@ Result<StartedProcess> spawn_process(const IsolationSettings& isolation, const P
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, ends[1], kSocketInChild);
+  posix_spawn_file_actions_addclosefrom_np(&actions, kSocketInChild + 1);  // none of the host's sockets and files
   auto program = isolation.program;
   std::array<char*, 2> arguments{program.data(), nullptr};
   // Nothing of the host's environment, where secrets may be, but what sanitizers and the loader read.
@@ -140,6 +141,12 @@ Isolated::~Isolated() {
   if (channel_) channel_->close();
   end_process(process_);
   cancel_all({Errc::cancelled, "the plugin is shut down"});
+}
+
+std::string_view Isolated::process() const {
+  const State state = state_;
+  if (state == State::serving) return "own";
+  return state == State::quarantined ? "quarantined" : "starting";
 }
 
 void Isolated::attach(StartedProcess started) {

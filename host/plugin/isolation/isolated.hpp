@@ -55,6 +55,7 @@ class Isolated : public Worker {
   TaskId begin(Call call, Done done) override;
   void cancel(TaskId task) override;
   [[nodiscard]] std::size_t tasks() const override { return task_count_; }
+  [[nodiscard]] std::string_view process() const override;
   void retire(Task when_idle) override;
   void cancel_all(const Error& reason) override;
 
@@ -93,7 +94,7 @@ class Isolated : public Worker {
   std::shared_ptr<const PrivateCopy> copy_;
   InstanceSettings settings_;
   const IsolationSettings isolation_;
-  State state_ = State::serving;
+  std::atomic<State> state_ = State::serving;
   StartedProcess process_;
   std::unique_ptr<Channel> channel_;
   std::string why_killed_;

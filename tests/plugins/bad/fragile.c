@@ -1,4 +1,5 @@
-/* A plugin that aborts at the first attempt at what says "crash", and does it at the second. */
+/* A plugin that aborts at the first attempt at what says "crash", or does not come back from what says "hang", and does it
+   at the second. */
 #include <patchbay/plugin.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@ static const char manifest[] PBAY_IN_MANIFEST = PBAY_JSON({
                  "params": {"type": "object", "properties": {"how": {"type": "string"}}}}]
 });
 
+static volatile unsigned spins;
 static const pbay_host *host;
 static const pbay_ext_json *json;
 
@@ -43,7 +45,9 @@ static pbay_str look(pbay_str in, const char *pointer) {
   return value;
 }
 static void crash_if_told(const pbay_call *c, pbay_str how) {
-  if (c->attempt == 1 && how.len == 5 && memcmp(how.ptr, "crash", 5) == 0) abort();
+  if (c->attempt != 1) return;
+  if (how.len == 5 && memcmp(how.ptr, "crash", 5) == 0) abort();
+  while (how.len == 4 && memcmp(how.ptr, "hang", 4) == 0) spins = spins + 1;
 }
 
 static void watch(void *self, const pbay_call *c) {

@@ -1,7 +1,10 @@
 // Plugins in processes of their own: what goes wrong there stays there.
+#include <poll.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -165,6 +168,7 @@ TEST_F(IsolationTest, AfterCrashesInARowItIsInQuarantineWithItsInputUntilItIsLoa
   ASSERT_TRUE(refused && refused->error);
   EXPECT_THAT(refused->error->message, HasSubstr("quarantine"));
   ASSERT_EQ(entries_of(root_ / "quarantine"), 1U);
+  EXPECT_EQ(registry_->list().front().process, "quarantined");
   const auto file = fs::directory_iterator(root_ / "quarantine")->path();
   EXPECT_EQ(fs::status(file).permissions(), fs::perms::owner_read | fs::perms::owner_write);
   std::ifstream in(file);
@@ -174,6 +178,7 @@ TEST_F(IsolationTest, AfterCrashesInARowItIsInQuarantineWithItsInputUntilItIsLoa
   ASSERT_TRUE(module && *module) << module.error().message;
   ASSERT_TRUE(registry_->install(std::move(**module)));
   EXPECT_FALSE(run("any")->error);
+  EXPECT_EQ(registry_->list().front().process, "own");
 }
 
 TEST_F(IsolationTest, AFileThatDoesNotStartIsRefusedWithTheReason) {
@@ -194,6 +199,19 @@ TEST_F(IsolationTest, AFileThatDoesNotStartIsRefusedWithTheReason) {
     }
     EXPECT_EQ(info.loaded, name == "breaker") << info.file;
   }
+}
+
+TEST_F(IsolationTest, TheProcessHasNoneOfTheHostsDescriptors) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);  // not to be closed by exec, as many a library makes them
+  load();
+  ASSERT_FALSE(run("any")->error);
+  ::close(ends[1]);
+  char byte = 0;
+  pollfd waiting{ends[0], POLLIN, 0};
+  EXPECT_EQ(::poll(&waiting, 1, 2'000), 1) << "somebody else holds the other end";
+  EXPECT_EQ(::read(ends[0], &byte, 1), 0);
+  ::close(ends[0]);
 }
 
 // PATCHBAY_TEST_RESTARTS: how many; 1,000 take a minute.
