@@ -3,7 +3,7 @@
 include(GoogleTest)
 
 function(patchbay_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL" "TIMEOUT" "SOURCES;LIBRARIES;LABELS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SERIAL" "TIMEOUT;EXCEPT" "SOURCES;LIBRARIES;LABELS")
   if(NOT arg_SOURCES)
     return()
   endif()
@@ -15,6 +15,10 @@ function(patchbay_test name)
   target_compile_definitions(${name} PRIVATE
     PATCHBAY_SOURCE_DIRECTORY="${CMAKE_SOURCE_DIR}" PATCHBAY_BUILD_DIRECTORY="${CMAKE_BINARY_DIR}")
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}"
+  set(filter "")
+  if(arg_EXCEPT)
+    set(filter TEST_FILTER "-${arg_EXCEPT}")
+  endif()
+  gtest_discover_tests(${name} ${filter} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}"
     $<$<BOOL:${arg_SERIAL}>:RUN_SERIAL> $<$<BOOL:${arg_SERIAL}>:TRUE>)
 endfunction()

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "store/postgresql/database.hpp"
 #include "store/sqlite/database.hpp"
 
 namespace patchbay::store {
@@ -13,9 +14,10 @@ Result<std::unique_ptr<Database>> open(std::string_view url, const Options& opti
     if (place.empty()) return fail(Errc::invalid, "the database URL names no file: write sqlite:/path/to/file.db");
     return sqlite::open(place, options);
   }
+  if (url.starts_with("postgresql://") || url.starts_with("postgres://")) return postgresql::open(url, options);
   // What stands behind the scheme may hold a password.
   return fail(Errc::invalid,
-              fmt::format("no database of kind '{}': use sqlite:/path/to/file.db", url.substr(0, url.find(':'))));
+              fmt::format("no database of kind '{}': use sqlite:/path/to/file.db or postgresql://user@host/name", url.substr(0, url.find(':'))));
 }
 
 }  // namespace patchbay::store

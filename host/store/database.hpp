@@ -21,7 +21,8 @@ struct Blob {
 // A parameter of a statement. Views must live until the call returns.
 using Param = std::variant<std::nullptr_t, std::int64_t, double, std::string_view, Blob>;
 
-// One row of an answer, valid inside the callback only. Columns count from 0; a NULL reads as 0 or "".
+// One row of an answer, valid inside the callback only. Columns count from 0; a NULL reads as 0 or "". Each is read as what
+// it is: a number with integer() or real(), text with text(). COUNT and SUM are numbers.
 class Row {
  public:
   virtual ~Row() = default;
@@ -79,7 +80,7 @@ class Database {
 };
 
 // Opens what the URL names: "sqlite:/path/to/file.db" ("sqlite::memory:" for tests, shared by this Database's
-// connections). Errc::invalid: no such kind; unavailable: cannot be opened, with the reason.
+// connections), or "postgresql://user:password@host:port/name?options", as libpq reads it. Errc::invalid: no such kind; unavailable: cannot be opened, with the reason.
 struct Options {
   int readers = 4;  // read connections
   std::int64_t busy_timeout_ms = 5000;

@@ -26,6 +26,17 @@ std::string sha256_of(const Migration& migration) {
   return to_hex({reinterpret_cast<const char*>(hash.data()), hash.size()});
 }
 
+// SQLite compares text by its bytes. So does PostgreSQL with this collation, whatever the database's own is: our ids are
+// ordered by it.
+void collate_by_bytes(std::string& sql) {
+  constexpr std::string_view kType = " TEXT";
+  constexpr std::string_view kCollation = " COLLATE \"C\"";
+  for (auto at = sql.find(kType); at != std::string::npos; at = sql.find(kType, at + kType.size())) {
+    const auto end = at + kType.size();
+    if (end == sql.size() || std::string_view(" ,\n)").find(sql[end]) != std::string_view::npos) sql.insert(end, kCollation);
+  }
+}
+
 // The lines of one dialect: "-- sqlite: x" stands for x there, and is left out elsewhere.
 std::string in_dialect(std::string_view sql, std::string_view dialect) {
   constexpr std::array<std::string_view, 2> kDialects{"sqlite", "postgresql"};
@@ -45,6 +56,7 @@ std::string in_dialect(std::string_view sql, std::string_view dialect) {
     }
     if (wanted) result.append(line).append("\n");
   }
+  if (dialect == "postgresql") collate_by_bytes(result);
   return result;
 }
 

@@ -363,6 +363,9 @@ TEST(OpenDatabase, RefusesWhatItCannotOpen) {
   EXPECT_EQ(open("sqlite:").error().code, Errc::invalid);
   EXPECT_EQ(open("sqlite:/nowhere/at/all/x.db").error().code, Errc::unavailable);
   EXPECT_EQ(open("sqlite:/").error().code, Errc::unavailable);
+  const auto nobody = open("postgresql://patchbay:secret@127.0.0.1:1/x");
+  EXPECT_EQ(nobody.error().code, Errc::unavailable);
+  EXPECT_THAT(nobody.error().message, testing::Not(testing::HasSubstr("secret")));
 }
 
 }  // namespace

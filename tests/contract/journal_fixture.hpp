@@ -147,7 +147,7 @@ struct Fixture {
     return list;
   }
   std::int64_t count(std::string_view table) {
-    return std::stoll(column(fmt::format("SELECT COUNT(*) FROM {}", table)).at(0));
+    return std::stoll(column(fmt::format("SELECT CAST(COUNT(*) AS TEXT) FROM {}", table)).at(0));
   }
 
   const Timestamp now{std::chrono::seconds{1'700'000'000}};

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "support/postgresql_server.hpp"
+
 namespace patchbay::test {
 namespace {
 
@@ -26,6 +28,25 @@ class SqlitePlace final : public Place {
   std::filesystem::path folder_;
 };
 
+// A database of its own in the server of this process.
+class PostgresqlPlace final : public Place {
+ public:
+  PostgresqlPlace() : url_(support::PostgresqlServer::shared().make_database()) {}
+  ~PostgresqlPlace() override { support::PostgresqlServer::shared().drop_database(url_); }
+
+  std::string url() const override { return url_; }
+  std::string_view schema_query() const override {
+    return "SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable || ' ' || COALESCE(collation_name, '') "
+           "FROM information_schema.columns WHERE table_schema = 'public' UNION ALL "
+           "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' UNION ALL "
+           "SELECT conrelid::regclass || ' ' || pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace "
+           "ORDER BY 1";
+  }
+
+ private:
+  std::string url_;
+};
+
 }  // namespace
 
 std::unique_ptr<store::Database> Place::open() const {
@@ -35,7 +56,7 @@ std::unique_ptr<store::Database> Place::open() const {
 }
 
 std::vector<Adapter> adapters() {
-  return {{"sqlite", [] { return std::make_unique<SqlitePlace>(); }}};
+  return {{"sqlite", [] { return std::make_unique<SqlitePlace>(); }}, {"postgresql", [] { return std::make_unique<PostgresqlPlace>(); }}};
 }
 
 }  // namespace patchbay::test

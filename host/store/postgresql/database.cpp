@@ -1,0 +1,17 @@
+#include "store/postgresql/database.hpp"
+
+#include <string>
+
+#include "store/pooled_database.hpp"
+#include "store/postgresql/connection.hpp"
+
+namespace patchbay::store::postgresql {
+
+Result<std::unique_ptr<Database>> open(std::string_view url, const Options& options) {
+  return make_pooled_database({.dialect = "postgresql",
+                               .readers = options.readers,
+                               .tries = 30,  // other processes work on the same rows
+                               .open = [url = std::string(url)](Access) { return connect(url); }});
+}
+
+}  // namespace patchbay::store::postgresql
