@@ -45,6 +45,7 @@ void Intake::commit(Batch batch, Done done) {
   ingest.state = std::move(batch.state);
   ingest.state_version = batch.state_version;
   ingest.next_at = batch.next_at;
+  std::vector<RunId> runs;
   for (auto& event : batch.events) {
     auto& added = ingest.events.emplace_back();
     added.id = EventId::make(now);
@@ -54,18 +55,23 @@ void Intake::commit(Batch batch, Done done) {
     added.data = std::move(event.data);
     added.occurred = event.occurred;
     committing_.insert(added.run);
+    runs.push_back(added.run);
   }
-  auto finished = [this, alive = alive_, watch = batch.watch, body = std::move(batch.body),
+  auto finished = [this, alive = alive_, watch = batch.watch, runs = std::move(runs), body = std::move(batch.body),
                    done = std::move(done)](Result<journal::Ingest> result) mutable {
     if (!*alive) return;
-    if (!result) return done(std::unexpected(result.error()));
+    if (!result) {
+      for (const auto& run : runs) committing_.erase(run);
+      // A database that went away may have committed it all the same.
+      if (!runs.empty() && result.error().code == Errc::unavailable) load_again_later();
+      return done(std::unexpected(result.error()));
+    }
     committed(watch, *result, body);
     done({});
   };
   // The queue gives everything back when it is full, but then the callback is with it: it is called through a box.
   auto box = std::make_shared<decltype(finished)>(std::move(finished));
   if (auto queued = journal_.append(ingest, [box](Result<journal::Ingest> r) { (*box)(std::move(r)); }); !queued) {
-    for (const auto& event : ingest.events) committing_.erase(event.run);
     (*box)(std::unexpected(queued.error()));
   }
 }

@@ -57,9 +57,9 @@ void Contestant::wait_until_listening() {
   if (!listening) throw std::runtime_error("nothing answers at " + url);
 }
 
-PatchbayContestant::PatchbayContestant(const harness::Sink& sink)
+PatchbayContestant::PatchbayContestant(const harness::Sink& sink, const std::string& database)
     : simulators_(folder_.path() / "simulators.log"),
-      host_({.folder = folder_.path(), .github = simulators_.github(), .discord = simulators_.discord()}),
+      host_({.folder = folder_.path(), .database = database, .github = simulators_.github(), .discord = simulators_.discord()}),
       api_(host_),
       sink_url_(sink.url()) {
   host_.start();

@@ -31,7 +31,8 @@ class Contestant {
 // `patchbay serve` on a fresh SQLite file with the workload's flow active, the GitHub simulator beside it.
 class PatchbayContestant : public Contestant {
  public:
-  explicit PatchbayContestant(const harness::Sink& sink);
+  // database: URL; empty: SQLite in a scratch folder.
+  explicit PatchbayContestant(const harness::Sink& sink, const std::string& database = {});
 
   void launch() override { host_.launch(); }
   void kill() override { host_.kill(); }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <thread>
 
 #include "bench/contestant.hpp"
@@ -12,6 +13,7 @@
 #include "bench/workloads.hpp"
 #include "harness/payload.hpp"
 #include "harness/scratch.hpp"
+#include "support/postgresql_server.hpp"
 
 namespace patchbay::bench {
 namespace {
@@ -20,6 +22,7 @@ struct Options {
   bool json = false;
   bool quick = false;
   bool reference = true;
+  bool postgresql = false;
   double seconds = 8;
   int repeats = 3;  // at the highest concurrency; the one with the median CPU time counts
   int starts = 5;
@@ -79,7 +82,9 @@ int run(const Options& options) {
   harness::Sink sink;
   Bench bench{.sink = sink, .body = payload_of(options)};
   say("starting patchbay and its simulators");
-  PatchbayContestant patchbay(sink);
+  std::optional<support::PostgresqlServer> server;
+  if (options.postgresql) server.emplace();
+  PatchbayContestant patchbay(sink, server ? server->make_database() : "");
   std::unique_ptr<NodeContestant> node = options.reference ? NodeContestant::create(sink) : nullptr;
   if (!node) say("the reference does not run: there is no node in the path, or it was not wanted");
   std::vector<Runner> runners{{.contestant = patchbay, .results = {}}};
@@ -124,6 +129,7 @@ int main_of(int argc, char** argv) {
   command->add_flag("--json", options.json, "one JSON object instead of the table");
   auto* quick = command->add_flag("--quick", options.quick, "shorter: for a look, not for comparison");
   command->add_flag("!--no-reference", options.reference, "without reference.js");
+  command->add_flag("--postgresql", options.postgresql, "on a PostgreSQL server of our own, whose CPU time does not count");
   command->add_option("--seconds", options.seconds, "of each throughput measurement")->excludes(quick);
   command->add_option("--repeats", options.repeats, "at the highest concurrency")->excludes(quick);
   command->add_option("--kills", options.kills, "rounds of W3")->excludes(quick);

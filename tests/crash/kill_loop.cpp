@@ -1,5 +1,7 @@
 #include "crash/kill_loop.hpp"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <chrono>
 #include <optional>
@@ -8,6 +10,7 @@
 #include <thread>
 
 #include "harness/clock.hpp"
+#include "support/postgresql_server.hpp"
 
 namespace patchbay::crash {
 namespace {
@@ -15,41 +18,78 @@ namespace {
 using harness::steady_ns;
 using std::chrono::milliseconds;
 
-// One kill. The times when it happens and what the load does meanwhile come from random.
-void kill_once(harness::MessageRig& rig, int concurrency, std::mt19937_64& random, Verdict& verdict) {
-  const auto kill_after = milliseconds(std::uniform_int_distribution(50, 1500)(random));
-  const bool goes_on = std::bernoulli_distribution(0.5)(random);
-  const auto then = milliseconds(std::uniform_int_distribution(0, 400)(random));
-  auto settings = rig.load_settings();
-  settings.concurrency = concurrency;
-  harness::Load load(std::move(settings));
-  std::this_thread::sleep_for(kill_after);
-  if (!rig.host().running()) throw std::runtime_error("the host ended by itself:\n" + rig.host().log());
-  rig.host().kill();
-  if (!goes_on) load.stop();
-  const auto began_ns = steady_ns();
-  rig.host().start();
-  verdict.longest_restart_ms = std::max(verdict.longest_restart_ms, static_cast<double>(steady_ns() - began_ns) / 1e6);
-  std::this_thread::sleep_for(then);
-  load.stop();
-  rig.add(load.finish());
-}
+class Loop {
+ public:
+  explicit Loop(const Plan& plan) : plan_(plan), random_(plan.seed) {
+    if (plan.postgresql) server_.emplace();
+  }
+
+  // One strike. The times when it happens and what the load does meanwhile come from random_.
+  void strike_once() {
+    if (!rig_) {
+      if (server_) database_ = server_->make_database();
+      rig_.emplace("crash", server_ ? database_ : plan_.database);
+    }
+    const auto after = milliseconds(std::uniform_int_distribution(50, 1500)(random_));
+    const bool goes_on = std::bernoulli_distribution(0.5)(random_);
+    const auto then = milliseconds(std::uniform_int_distribution(0, 400)(random_));
+    auto settings = rig_->load_settings();
+    settings.concurrency = plan_.concurrency;
+    harness::Load load(std::move(settings));
+    std::this_thread::sleep_for(after);
+    if (!rig_->host().running()) throw std::runtime_error("the host ended by itself:\n" + rig_->host().log());
+    const auto began_ns = steady_ns();
+    strike(goes_on ? nullptr : &load);
+    verdict_.longest_restart_ms = std::max(verdict_.longest_restart_ms, static_cast<double>(steady_ns() - began_ns) / 1e6);
+    std::this_thread::sleep_for(then);
+    load.stop();
+    rig_->add(load.finish());
+  }
+
+  [[nodiscard]] std::size_t accepted() const { return rig_->accepted(); }
+  void judge() {
+    rig_->judge(verdict_);
+    rig_.reset();
+    if (server_) server_->drop_database(database_);
+  }
+  [[nodiscard]] const Verdict& verdict() const { return verdict_; }
+
+ private:
+  // load: is stopped once the host is gone.
+  void strike(harness::Load* load) {
+    auto what = plan_.strike;
+    if (what == Strike::any) what = static_cast<Strike>(std::uniform_int_distribution(0, 2)(random_));
+    switch (what) {
+      case Strike::server:
+        server_->stop(SIGQUIT);
+        return server_->start();
+      case Strike::connections:
+        return server_->run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL");
+      default:
+        rig_->host().kill();
+        if (load != nullptr) load->stop();
+        return rig_->host().start();
+    }
+  }
+
+  const Plan& plan_;
+  std::mt19937_64 random_;
+  std::optional<support::PostgresqlServer> server_;
+  std::string database_;
+  std::optional<harness::MessageRig> rig_;
+  Verdict verdict_;
+};
 
 }  // namespace
 
 Verdict run(const Plan& plan, const std::function<void(const std::string&)>& progress) {
-  Verdict verdict;
-  std::mt19937_64 random(plan.seed);
-  std::optional<harness::MessageRig> rig;
+  Loop loop(plan);
   for (int round = 1; round <= plan.rounds; ++round) {
-    if (!rig) rig.emplace("crash", plan.database);
-    kill_once(*rig, plan.concurrency, random, verdict);
-    progress("round " + std::to_string(round) + ": " + std::to_string(rig->accepted()) + " accepted so far");
-    if (!plan.fresh && round < plan.rounds) continue;
-    rig->judge(verdict);
-    rig.reset();
+    loop.strike_once();
+    progress("round " + std::to_string(round) + ": " + std::to_string(loop.accepted()) + " accepted so far");
+    if (plan.fresh || round == plan.rounds) loop.judge();
   }
-  return verdict;
+  return loop.verdict();
 }
 
 }  // namespace patchbay::crash
