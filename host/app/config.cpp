@@ -155,7 +155,7 @@ const std::vector<Binding>& bindings() {
       PATCHBAY_SETTING("server.trusted_proxies", gateway.trusted_proxies, "networks whose X-Forwarded-* is believed"),
       PATCHBAY_SETTING("server.access_log", gateway.access_log, "a line for each request"),
       PATCHBAY_SETTING("server.drain_timeout", drain_timeout, "how long a stop waits for what is under way"),
-      PATCHBAY_SETTING("database.url", database_url, "sqlite:FILE"),
+      PATCHBAY_SETTING("database.url", database_url, "sqlite:FILE, or postgresql://user:password@host:port/name"),
       PATCHBAY_SETTING("database.migrate_at_start", migrate_at_start, "bring an older schema up to date by itself"),
       PATCHBAY_SETTING("vault.key_file", key_file, "keys that seal credentials; also PATCHBAY_KEY_FILE"),
       PATCHBAY_SETTING("plugins.folder", plugin_folder, "where the .so files are"),

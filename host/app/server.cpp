@@ -111,7 +111,7 @@ class Host {
     auto vault = vault::Vault::open(config_.key_file);
     if (!vault) return std::unexpected(vault.error());
     vault_ = *std::move(vault);
-    auto database = open_database(config_);
+    auto database = open_database(config_, true);
     if (!database) return std::unexpected(database.error());
     database_ = *std::move(database);
     if (auto checked = check_schema(*database_, config_.migrate_at_start); !checked) return checked;
@@ -222,7 +222,7 @@ class Host {
 
 }  // namespace
 
-Result<std::unique_ptr<store::Database>> open_database(const Config& config) {
+Result<std::unique_ptr<store::Database>> open_database(const Config& config, bool exclusive) {
   constexpr std::string_view kSqlite = "sqlite:";
   if (config.database_url.starts_with(kSqlite) && !config.database_url.ends_with(":memory:")) {
     const auto parent = fs::path(config.database_url.substr(kSqlite.size())).parent_path();
@@ -230,7 +230,7 @@ Result<std::unique_ptr<store::Database>> open_database(const Config& config) {
     if (!parent.empty()) fs::create_directories(parent, error);
     if (error) return fail(Errc::unavailable, fmt::format("cannot make folder {}: {}", parent.string(), error.message()));
   }
-  return store::open(config.database_url);
+  return store::open(config.database_url, {.exclusive = exclusive});
 }
 
 Result<> check_schema(store::Database& database, bool migrate_older) {

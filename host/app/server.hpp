@@ -13,7 +13,7 @@ namespace patchbay::app {
 [[nodiscard]] Result<> serve(const Config& config);
 
 // Opens the database that the configuration names; makes the folder of a SQLite file.
-[[nodiscard]] Result<std::unique_ptr<store::Database>> open_database(const Config& config);
+[[nodiscard]] Result<std::unique_ptr<store::Database>> open_database(const Config& config, bool exclusive = false);
 
 // Errc::conflict unless the schema is the one of this program; an empty database is migrated.
 [[nodiscard]] Result<> check_schema(store::Database& database, bool migrate_older);

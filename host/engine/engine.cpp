@@ -20,7 +20,7 @@ Engine::Engine(const Parts& parts, EngineSettings settings)
       commit_(parts.database, parts.loop, {&journal_, &run_store_}, settings_.commit),
       cache_(flow_store_, parts.registry, parts.connections),
       runner_(parts.loop, parts.clock, run_store_, parts.registry, settings_.runner),
-      intake_(parts.loop, parts.background, parts.clock, journal_, run_store_, cache_, runner_),
+      intake_(parts.loop, parts.background, parts.clock, journal_, run_store_, cache_, runner_, settings_.load_retry),
       hooks_(parts.loop, parts.background, parts.clock, parts.database, parts.vault, watches_, intake_),
       tasks_(parts.loop, parts.background, parts.clock, parts.vault, flow_store_, watches_, hooks_, intake_),
       flows_(parts.loop, parts.clock, flow_store_, parts.registry, parts.connections, parts.vault, cache_, watches_,

@@ -25,6 +25,7 @@ namespace patchbay::engine {
 struct EngineSettings {
   RunnerSettings runner;
   store::GroupCommit::Limits commit;
+  std::chrono::milliseconds load_retry{5'000};  // until the store is asked again for open runs that it could not give, or may hold
 };
 
 // Everything between an accepted event and its reactions, put together. All but flows() is the loop thread's.

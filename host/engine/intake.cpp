@@ -8,12 +8,11 @@ namespace patchbay::engine {
 namespace {
 
 constexpr int kPage = 500;
-constexpr std::chrono::milliseconds kLoadAgain{5'000};
 
 }  // namespace
 
 Intake::Intake(Loop& loop, Executor& background, const Clock& clock, journal::Journal& journal, RunStore& runs,
-               FlowCache& flows, Runner& runner)
+               FlowCache& flows, Runner& runner, std::chrono::milliseconds load_retry)
     : loop_(loop),
       background_(background),
       clock_(clock),
@@ -21,6 +20,7 @@ Intake::Intake(Loop& loop, Executor& background, const Clock& clock, journal::Jo
       runs_(runs),
       flows_(flows),
       runner_(runner),
+      load_retry_(load_retry),
       events_(metrics::counter("patchbay_events_total", "Events recorded")),
       duplicates_(metrics::counter("patchbay_duplicate_events_total", "Events dropped because their key was known")) {
   runner_.on_ended([this](RunId id) {
@@ -119,7 +119,7 @@ void Intake::start_run(const journal::Ingest& ingest, const journal::EventRecord
 
 void Intake::load_again_later() {
   if (std::exchange(load_timer_, true)) return;
-  loop_.after(kLoadAgain, [this, alive = alive_] {
+  loop_.after(load_retry_, [this, alive = alive_] {
     if (!*alive) return;
     load_timer_ = false;
     load_open_runs();

@@ -21,7 +21,7 @@ namespace patchbay::engine {
 class Intake {
  public:
   Intake(Loop& loop, Executor& background, const Clock& clock, journal::Journal& journal, RunStore& runs,
-         FlowCache& flows, Runner& runner);
+         FlowCache& flows, Runner& runner, std::chrono::milliseconds load_retry);
   ~Intake();
 
   struct Batch {
@@ -59,6 +59,7 @@ class Intake {
   RunStore& runs_;
   FlowCache& flows_;
   Runner& runner_;
+  const std::chrono::milliseconds load_retry_;
   std::unordered_set<RunId> committing_;  // their runs begin with their commit, not by loading
   std::unordered_set<RunId> ended_;       // while loading: runs that ended after the page was read
   bool loading_ = false;

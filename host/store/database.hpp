@@ -84,6 +84,9 @@ class Database {
 struct Options {
   int readers = 4;  // read connections
   std::int64_t busy_timeout_ms = 5000;
+  // For a host, which carries out what is in the database: no second one may. Others (the command line) may still open it.
+  // Errc::conflict: another one works on it. One that lost its place, with its connection, cannot write any more.
+  bool exclusive = false;
 };
 [[nodiscard]] Result<std::unique_ptr<Database>> open(std::string_view url, const Options& options = {});
 

@@ -127,7 +127,7 @@ class PooledDatabase final : public Database {
   Result<> open_if_closed(std::unique_ptr<Connection>& connection, Access access) {
     if (connection) return {};
     auto opened = settings_.open(access);
-    if (!opened) return std::unexpected(opened.error());
+    if (!opened) return fail(Errc::unavailable, opened.error().message);  // for now: it was there before
     connection = *std::move(opened);
     return {};
   }

@@ -357,6 +357,18 @@ TEST_P(DatabaseContract, RollsAFailedScriptBack) {
   EXPECT_TRUE(insert(1, "one"));
 }
 
+TEST_P(DatabaseContract, OneHostAtATime) {
+  auto host = store::open(place_->url(), {.exclusive = true});
+  ASSERT_TRUE(host) << host.error().message;
+  const auto second = store::open(place_->url(), {.exclusive = true});
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Errc::conflict);
+  EXPECT_THAT(second.error().message, testing::HasSubstr("another host works on"));
+  EXPECT_TRUE(insert(1, "the command line may"));
+  host->reset();
+  EXPECT_TRUE(store::open(place_->url(), {.exclusive = true}));
+}
+
 TEST(OpenDatabase, RefusesWhatItCannotOpen) {
   EXPECT_EQ(open("mysql://root:secret@db/x").error().code, Errc::invalid);
   EXPECT_THAT(open("mysql://root:secret@db/x").error().message, testing::Not(testing::HasSubstr("secret")));

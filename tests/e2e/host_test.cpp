@@ -202,6 +202,17 @@ TEST(Commands, KeysInitMakesTheFolderOfTheKey) {
   EXPECT_TRUE(std::filesystem::exists(key));
 }
 
+TEST(SecondHost, IsRefusedOnTheSameDatabase) {
+  const harness::ScratchFolder folder("second");
+  harness::Host host({.folder = folder.path()});
+  host.start();
+  const auto second = host.command({"serve"}, {"PATCHBAY_SERVER_PORT=0"});
+  EXPECT_NE(second.exit_code, 0);
+  EXPECT_THAT(harness::read_file(folder.path() / "command.log"), HasSubstr("another host works on"));
+  host.kill();
+  host.start();
+}
+
 // What did not come with Patchbay runs in a process of its own. It crashes at every third webhook and every fourth
 // reaction; whatever was answered 2xx is carried out.
 TEST(Isolated, ACrashCostsARetryAndLosesNothing) {

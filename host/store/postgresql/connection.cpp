@@ -1,8 +1,12 @@
 #include "store/postgresql/connection.hpp"
 
 #include <array>
+#include <bit>
 #include <charconv>
+#include <chrono>
 #include <cstring>
+#include <optional>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -15,6 +19,10 @@ namespace {
 
 // Rows that are under way at once in one batch.
 constexpr std::size_t kRowsAtOnce = 500;
+
+constexpr std::int64_t kHostLock = 0x7061'7463'6862'6179;  // "patchbay"
+// The server notices the death of a process at once, that of a machine by its keepalives.
+constexpr std::chrono::seconds kLockPatience{3};
 
 // libpqxx 6.4 makes the connection and runs scripts on it. It has neither pipelines nor parameters without a copy, so
 // statements go over the same connection with libpq: this policy is where libpqxx hands it out.
@@ -185,6 +193,20 @@ class PgConnection final : public Connection {
       return fail(Errc::invalid, fmt::format("the database's encoding is {}: create it with ENCODING 'UTF8'", encoding == nullptr ? "unknown" : encoding));
     }
     return {};
+  }
+
+  // A lock of the session: the server drops it with the connection, also when this process died.
+  Result<> lock_out_others() {
+    const auto deadline = std::chrono::steady_clock::now() + kLockPatience;
+    while (true) {
+      bool locked = false;
+      auto retry = Retry::no;
+      auto asked = run("SELECT pg_try_advisory_lock($1)", 1, std::array<Param, 1>{kHostLock}, [&](const Row& row) { locked = row.integer(0) != 0; }, retry);
+      if (!asked) return std::unexpected(asked.error());
+      if (locked) return {};
+      if (std::chrono::steady_clock::now() > deadline) return fail(Errc::conflict, "another host works on this database");
+      std::this_thread::sleep_for(std::chrono::milliseconds{100});
+    }
   }
 
   // Goes out with the first statement.
@@ -374,10 +396,13 @@ std::string with_defaults(const std::string& url) {
 
 }  // namespace
 
-Result<std::unique_ptr<Connection>> connect(const std::string& url) {
+Result<std::unique_ptr<Connection>> connect(const std::string& url, bool exclusive) {
   try {
     auto connection = std::make_unique<PgConnection>(with_defaults(url));
     if (auto configured = connection->configure(); !configured) return std::unexpected(configured.error());
+    if (exclusive) {
+      if (auto locked = connection->lock_out_others(); !locked) return std::unexpected(locked.error());
+    }
     return connection;
   } catch (const std::exception& error) {
     return fail(Errc::unavailable, "the database cannot be reached: " + first_line(error.what()));

@@ -11,7 +11,8 @@ Result<std::unique_ptr<Database>> open(std::string_view url, const Options& opti
   return make_pooled_database({.dialect = "postgresql",
                                .readers = options.readers,
                                .tries = 30,  // other processes work on the same rows
-                               .open = [url = std::string(url)](Access) { return connect(url); }});
+                               .open = [url = std::string(url), exclusive = options.exclusive](
+                                           Access access) { return connect(url, exclusive && access == Access::write); }});
 }
 
 }  // namespace patchbay::store::postgresql

@@ -1,6 +1,7 @@
 #include "store/sqlite/database.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -33,6 +34,20 @@ Result<> make_file(const std::string& path) {
   return fail(Errc::unavailable, fmt::format("{} cannot be made: {}", path, std::strerror(errno)));
 }
 
+// Held until the descriptor is closed, also by the death of the process. A file beside: SQLite's own locks are the
+// process's, and a second descriptor of the database would drop them.
+Result<std::shared_ptr<const int>> lock_out_others(const std::string& path) {
+  const auto name = path + ".lock";
+  const int file = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) return fail(Errc::unavailable, fmt::format("{} cannot be made: {}", name, std::strerror(errno)));
+  std::shared_ptr<const int> held(new int(file), [](const int* descriptor) {
+    ::close(*descriptor);
+    delete descriptor;
+  });
+  if (::flock(file, LOCK_EX | LOCK_NB) != 0) return fail(Errc::conflict, fmt::format("another host works on {}", path));
+  return held;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Database>> open(std::string_view place, const Options& options) {
@@ -48,12 +63,18 @@ Result<std::unique_ptr<Database>> open(std::string_view place, const Options& op
     settings.path = place;
     if (auto made = make_file(settings.path); !made) return std::unexpected(made.error());
   }
+  std::shared_ptr<const int> lock;
+  if (options.exclusive && !temporary) {
+    auto locked = lock_out_others(settings.path);
+    if (!locked) return std::unexpected(locked.error());
+    lock = *std::move(locked);
+  }
   return make_pooled_database({.dialect = "sqlite",
                                .readers = options.readers,
                                .tries = 4,  // each waits busy_timeout for another process's
                                .open = [settings](Access access) { return connect(settings, access); },
                                .closed =
-                                   [path = temporary ? settings.path : ""] {
+                                   [lock, path = temporary ? settings.path : ""] {
                                      std::error_code ignored;
                                      for (const auto* suffix : {"", "-wal", "-shm"}) {
                                        if (!path.empty()) std::filesystem::remove(path + suffix, ignored);

@@ -63,7 +63,7 @@ class EngineRig : public ::testing::Test {
     client_->answer = [this](const egress::HttpRequest& request) { return answer(request); };
     auto database = store::open("sqlite:" + (root_ / "engine.db").string());
     ASSERT_TRUE(database.has_value()) << database.error().message;
-    database_ = *std::move(database);
+    database_ = opened(*std::move(database));
     ASSERT_TRUE(store::migrate_to_latest(*database_).has_value());
     vault_ = *vault::Vault::open(root_ / "key");
     connections_ = std::make_unique<vault::Connections>(*database_, *vault_, clock_);
@@ -77,13 +77,17 @@ class EngineRig : public ::testing::Test {
     EngineSettings engine_settings;
     engine_settings.runner = runner_settings_;
     engine_settings.runner.save_retry = std::chrono::milliseconds{1};
+    engine_settings.load_retry = std::chrono::milliseconds{20};
     engine_.emplace(Engine::Parts{*loop_, *background_, clock_, *database_, *vault_, *connections_, *registry_},
                     engine_settings);
     ASSERT_TRUE(engine_->start("http://127.0.0.1:1").has_value());
   }
 
+  // The database as the engine is to see it.
+  virtual std::unique_ptr<store::Database> opened(std::unique_ptr<store::Database> database) { return database; }
+
   // Drops everything in memory, as kill -9 does, but for what the commit thread has in hand.
-  void crash() {
+  virtual void crash() {
     if (!engine_) return;
     engine_.reset();
     background_->stop();

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <utility>
+
+#include "store/database.hpp"
+
+namespace patchbay::support {
+
+enum class Fault {
+  refused,       // the transaction is not made
+  answer_lost,   // it is made, and its caller is told that it may not have been
+  crash_before,  // it is not made, and nothing works from then on
+  crash_after,   // it is made, its caller is not told, and nothing works from then on
+};
+
+// A database of which one write goes wrong, the n-th from arm() on. Any thread.
+class FaultyDatabase final : public store::Database {
+ public:
+  explicit FaultyDatabase(std::unique_ptr<store::Database> inner) : inner_(std::move(inner)) {}
+
+  void arm(Fault fault, int write) {
+    fault_ = fault;
+    left_ = write;
+  }
+  [[nodiscard]] bool happened() const { return left_ <= 0; }
+
+  Result<> write(const store::Work& work) override {
+    if (dead_) return gone();
+    if (--left_ != 0) return inner_->write(work);
+    const bool crash = fault_ == Fault::crash_before || fault_ == Fault::crash_after;
+    Result<> done;
+    if (fault_ == Fault::answer_lost || fault_ == Fault::crash_after) done = inner_->write(work);
+    if (crash) dead_ = true;
+    return done ? gone() : done;
+  }
+  Result<> read(const store::Work& work) override { return dead_ ? gone() : inner_->read(work); }
+  Result<> run_script(std::string_view sql) override { return dead_ ? gone() : inner_->run_script(sql); }
+  [[nodiscard]] std::string_view dialect() const override { return inner_->dialect(); }
+
+ private:
+  static std::unexpected<Error> gone() { return fail(Errc::unavailable, "the database went away"); }
+
+  std::unique_ptr<store::Database> inner_;
+  std::atomic<Fault> fault_{Fault::refused};
+  std::atomic<int> left_{1 << 30};
+  std::atomic<bool> dead_{false};
+};
+
+}  // namespace patchbay::support
