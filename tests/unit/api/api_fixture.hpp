@@ -13,6 +13,7 @@
 #include "api/router.hpp"
 #include "store/migrations.hpp"
 #include "support/fake_http_client.hpp"
+#include "support/test_database.hpp"
 
 namespace patchbay::api {
 
@@ -107,7 +108,7 @@ class ApiTest : public ::testing::Test {
   void SetUp() override {
     folder_ = std::filesystem::temp_directory_path() / ("api-test-" + std::to_string(::getpid()));
     std::filesystem::create_directories(folder_ / "plugins");
-    database_ = store::open("sqlite::memory:").value();
+    database_ = store::open(place_.url()).value();
     ASSERT_TRUE(store::migrate_to_latest(*database_));
     const auto key_file = (folder_ / "key").string();
     ASSERT_TRUE(vault::Vault::create_key_file(key_file));
@@ -171,6 +172,7 @@ class ApiTest : public ::testing::Test {
   ManualClock clock_;
   Loop loop_;
   support::FakeHttpClient client_{loop_};
+  support::TestDatabase place_;
   std::unique_ptr<store::Database> database_;
   std::unique_ptr<vault::Vault> vault_;
   std::optional<identity::Identity> identity_;

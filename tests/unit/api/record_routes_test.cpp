@@ -29,9 +29,10 @@ class RecordRoutes : public ApiTest {
     const auto id = DeliveryId::make(clock_.now()).to_string();
     write(
         "INSERT INTO deliveries (id, watch_id, flow_id, user_id, received_at, method, query, headers, body, body_size, "
-        "status, attempt, http_status, events) VALUES ($1, $2, $3, $4, $5, 'POST', '', $6, $7, LENGTH($7), $8, 1, 202, 0)",
+        "status, attempt, http_status, events) VALUES ($1, $2, $3, $4, $5, 'POST', '', $6, $7, $9, $8, 1, 202, 0)",
         {std::string_view(id), std::string_view(watch_), std::string_view(flow_), std::string_view(user().to_string()),
-         micros(clock_.now()), std::string_view(R"({"a": "b"})"), Blob{body}, status});
+         micros(clock_.now()), std::string_view(R"({"a": "b"})"), Blob{body}, status,
+         static_cast<std::int64_t>(body.size())});
     return id;
   }
   std::string add_run(std::string_view status) {

@@ -20,6 +20,7 @@
 #include "store/migrations.hpp"
 #include "support/fake_http_client.hpp"
 #include "vault/connections.hpp"
+#include "support/test_database.hpp"
 
 namespace patchbay::engine {
 
@@ -32,6 +33,7 @@ class EngineRig : public ::testing::Test {
     std::filesystem::remove_all(root_);
     std::filesystem::create_directories(root_);
     ASSERT_TRUE(vault::Vault::create_key_file(root_ / "key").has_value());
+    place_.emplace("sqlite:" + (root_ / "engine.db").string());
     boot();
     const auto now = clock_.now();
     user_ = UserId::make(now);
@@ -51,6 +53,7 @@ class EngineRig : public ::testing::Test {
 
   void TearDown() override {
     crash();
+    place_.reset();
     std::filesystem::remove_all(root_);
   }
 
@@ -61,7 +64,7 @@ class EngineRig : public ::testing::Test {
     background_thread_ = std::thread([loop = background_.get()] { loop->run(); });
     client_ = std::make_unique<support::FakeHttpClient>(*loop_);
     client_->answer = [this](const egress::HttpRequest& request) { return answer(request); };
-    auto database = store::open("sqlite:" + (root_ / "engine.db").string());
+    auto database = store::open(place_->url());
     ASSERT_TRUE(database.has_value()) << database.error().message;
     database_ = opened(*std::move(database));
     ASSERT_TRUE(store::migrate_to_latest(*database_).has_value());
@@ -185,6 +188,7 @@ class EngineRig : public ::testing::Test {
   }
 
   std::filesystem::path root_;
+  std::optional<support::TestDatabase> place_;
   ManualClock clock_{std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now())};
   RunnerSettings runner_settings_;
   std::unique_ptr<Loop> loop_;

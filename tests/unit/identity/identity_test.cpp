@@ -9,6 +9,7 @@
 #include "identity/passwords.hpp"
 #include "identity/token_cache.hpp"
 #include "store/migrations.hpp"
+#include "support/test_database.hpp"
 
 namespace patchbay::identity {
 namespace {
@@ -24,7 +25,7 @@ const Secret kPassword("correct horse");
 // A database, a clock that stands still, and Argon2id at its cheapest.
 class IdentityTest : public ::testing::Test {
  protected:
-  IdentityTest() : database(store::open("sqlite::memory:").value()) {
+  IdentityTest() : database(store::open(place.url()).value()) {
     EXPECT_TRUE(store::migrate_to_latest(*database));
     settings.password_memory_kib = 8;
     settings.password_passes = 1;
@@ -54,6 +55,7 @@ class IdentityTest : public ::testing::Test {
   }
 
   ManualClock clock;
+  support::TestDatabase place;
   std::unique_ptr<store::Database> database;
   IdentitySettings settings;
   std::optional<Identity> identity;

@@ -8,6 +8,7 @@
 #include "core/loop.hpp"
 #include "store/migrations.hpp"
 #include "support/fake_http_client.hpp"
+#include "support/test_database.hpp"
 
 namespace patchbay::vault {
 namespace {
@@ -29,7 +30,7 @@ class ConnectionsTest : public ::testing::Test {
     fs::create_directories(root_ / "none");
     ASSERT_TRUE(Vault::create_key_file(root_ / "key"));
     vault_ = Vault::open(root_ / "key").value();
-    database_ = store::open("sqlite::memory:").value();
+    database_ = store::open(place_.url()).value();
     ASSERT_TRUE(store::migrate_to_latest(*database_));
     ada_ = add_user("ada@example.org");
     bob_ = add_user("bob@example.org");
@@ -112,6 +113,7 @@ class ConnectionsTest : public ::testing::Test {
   ManualClock clock_;
   support::FakeHttpClient client_{loop_};
   std::unique_ptr<Vault> vault_;
+  support::TestDatabase place_;
   std::unique_ptr<store::Database> database_;
   std::optional<plugin::Registry> registry_;
   std::optional<Connections> connections_;
