@@ -23,6 +23,8 @@ struct Services {
   engine::Flows& flows;
   // Loads a provider's file anew and waits for the outcome; the build before it stays when that fails.
   std::function<Result<plugin::PluginInfo>(const std::string& provider)> reload_plugin = {};
+  // Has the engine take up runs that were written here.
+  std::function<void()> look_for_runs = [] {};
 };
 
 struct ApiSettings {

@@ -3,6 +3,7 @@
 #include "api/input.hpp"
 #include "api/router.hpp"
 #include "core/time.hpp"
+#include "engine/replay.hpp"
 #include "engine/runs.hpp"
 #include "journal/journal.hpp"
 
@@ -23,7 +24,9 @@ json to_json(const engine::RunSummary& run) {
           {"created_at", to_rfc3339(run.created)},
           {"started_at", time_json(run.started)},
           {"finished_at", time_json(run.finished)},
-          {"error", text_json(run.error)}};
+          {"error", text_json(run.error)},
+          {"replay_of", run.replay_of ? json(run.replay_of->to_string()) : json(nullptr)},
+          {"replay_from", text_json(run.replay_from)}};
 }
 
 json to_json(const engine::StepDetail& step) {
@@ -94,6 +97,22 @@ Response show_run(const Request& request, const Context& context) {
   return json_response(200, shown);
 }
 
+Response replay_run(const Request& request, const Context& context) {
+  const auto id = RunId::parse(request.parameters.at("id"));
+  if (!id) return problem(404, "not_found", "there is no such run", request.request_id);
+  QueryReader query(request);
+  engine::ReplayWish wish{.user = context.principal.user, .run = *id};
+  wish.from = query.text("from").value_or("");
+  wish.current = query.word("version", {"same", "current"}) == "current";
+  if (auto refused = query.refusal()) return *refused;
+  const auto made = engine::insert_replay(context.services.database, wish, system_clock().now());
+  if (!made) return problem(made.error(), request.request_id);
+  context.services.look_for_runs();
+  auto run = engine::find_run(context.services.database, context.principal.user, *made);
+  if (!run) return problem(run.error(), request.request_id);
+  return json_response(202, to_json(static_cast<const engine::RunSummary&>(*run)));
+}
+
 Response list_deliveries(const Request& request, const Context& context) {
   QueryReader query(request);
   journal::DeliveryFilter filter;
@@ -152,6 +171,7 @@ Response why(const Request& request, const Context& context) {
 void add_run_routes(std::vector<Route>& routes) {
   routes.push_back({"GET", "/api/v1/runs", Access::user, list_runs, {"flow_id", "status", "limit", "cursor"}});
   routes.push_back({"GET", "/api/v1/runs/{id}", Access::user, show_run});
+  routes.push_back({"POST", "/api/v1/runs/{id}/replay", Access::user, replay_run, {"from", "version"}});
   routes.push_back({"GET",
                     "/api/v1/deliveries",
                     Access::user,

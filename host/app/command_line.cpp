@@ -157,7 +157,6 @@ void add_plugin_commands(CLI::App& app, Arguments& arguments) {
   record->callback([&arguments, file, rule, key] {
     arguments.command = [file, rule, key](const Context& context) { return record_plugin(context, *file, *rule, *key); };
   });
-  // Started by the host for a plugin in a process of its own; descriptor 3 is the host.
   auto* probe = plugin->add_subcommand("probe", "Load a plugin file and say whether it can be used");
   probe->add_option("file", *file)->required();
   probe->callback([&arguments, file] {
@@ -204,6 +203,17 @@ void add_run_commands(CLI::App& app, Arguments& arguments) {
   show->add_option("id", *id)->required();
   show->callback([&arguments, id] {
     arguments.command = [id](const Context& context) { return show_run(context, *id); };
+  });
+  auto* replay = run->add_subcommand("replay", "Make a run again, with the event as it is stored, at a running host");
+  replay->add_option("id", *id)->required();
+  replay->add_option("--from", *flow, "a node: what stands before it keeps its results");
+  auto current = std::make_shared<bool>(false);
+  replay->add_flag("--current", *current, "with the flow's present version");
+  add_remote(*replay, arguments);
+  replay->callback([&arguments, id, flow, current] {
+    arguments.command = [&arguments, id, flow, current](const Context& context) {
+      return replay_run(context.output, arguments.remote, *id, *flow, *current);
+    };
   });
   auto* why = app.add_subcommand("why", "How far a delivery, an event or a run came, and what stopped it");
   why->add_option("id", *id, "of a delivery, event or run, or the provider's key of an event")->required();

@@ -60,6 +60,8 @@ struct Remote {
 };
 // verb: "activate" or "deactivate". flow: an id or a name.
 Result<> switch_flow(const Output& output, const Remote& remote, const std::string& flow, const std::string& verb);
+// from: a node, or empty. current: with the flow's present version.
+Result<> replay_run(const Output& output, const Remote& remote, const std::string& run, const std::string& from, bool current);
 Result<> list_loaded_plugins(const Output& output, const Remote& remote);
 Result<> reload_plugin(const Output& output, const Remote& remote, const std::string& provider);
 

@@ -77,6 +77,14 @@ Result<> switch_flow(const Output& output, const Remote& remote, const std::stri
   return {};
 }
 
+Result<> replay_run(const Output& output, const Remote& remote, const std::string& run, const std::string& from, bool current) {
+  const auto query = fmt::format("?version={}{}", current ? "current" : "same", from.empty() ? "" : "&from=" + from);
+  auto answer = call(remote, "POST", "/api/v1/runs/" + run + "/replay" + query);
+  if (!answer) return std::unexpected(answer.error());
+  output.print(answer->body, {fmt::format("run {} makes {} again: patchbay run show {}", answer->body.value("id", ""), run, answer->body.value("id", ""))});
+  return {};
+}
+
 Result<> list_loaded_plugins(const Output& output, const Remote& remote) {
   auto answer = call(remote, "GET", "/api/v1/plugins");
   if (!answer) return std::unexpected(answer.error());

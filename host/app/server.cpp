@@ -144,7 +144,8 @@ class Host {
     backend_.emplace(engine_->hooks(), *registry_, system_clock());
     const auto secret = random_token(32);
     auto api = api::Api::start({*identity_, *connections_, *registry_, *database_, engine_->flows(),
-                                [this](const std::string& provider) { return reload_plugin(provider); }},
+                                [this](const std::string& provider) { return reload_plugin(provider); },
+                                [this] { loop_.post([this] { engine_->look_for_runs(); }); }},
                                {.threads = config_.api_threads, .secret = secret});
     if (!api) return std::unexpected(api.error());
     api_ = *std::move(api);

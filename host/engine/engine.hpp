@@ -50,6 +50,8 @@ class Engine : public plugin::ReloadListener {
 
   [[nodiscard]] Hooks& hooks() { return hooks_; }
   [[nodiscard]] Flows& flows() { return flows_; }  // any thread but the loop's
+  // Takes up runs that somebody else has written: replays. The loop thread only.
+  void look_for_runs() { intake_.load_open_runs(); }
   [[nodiscard]] std::size_t watches() const { return watches_.size(); }
 
   // No new reaction begins; done when those under way have ended and their results are stored, or after limit.

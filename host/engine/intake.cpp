@@ -127,7 +127,10 @@ void Intake::load_again_later() {
 }
 
 void Intake::load_open_runs() {
-  if (loading_) return;
+  if (loading_) {
+    load_more_ = true;
+    return;
+  }
   loading_ = true;
   spilled_ = false;
   ended_.clear();
@@ -160,6 +163,7 @@ void Intake::loaded(Result<std::vector<OpenRun>> page, int limit) {
   if (!spilled_ && std::ssize(*page) == limit) return load_page(page->back().id);
   loading_ = false;
   ended_.clear();
+  if (std::exchange(load_more_, false)) load_open_runs();
 }
 
 void Intake::resume(OpenRun& run) {

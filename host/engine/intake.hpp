@@ -40,7 +40,7 @@ class Intake {
   void commit(Batch batch, Done done);
 
   // Fetches open runs from the store, as far as there is room.
-  void load_open_runs();
+  void load_open_runs();  // also while it does so already: then once more
 
  private:
   void committed(const std::shared_ptr<Watch>& watch, const journal::Ingest& ingest,
@@ -63,6 +63,7 @@ class Intake {
   std::unordered_set<RunId> committing_;  // their runs begin with their commit, not by loading
   std::unordered_set<RunId> ended_;       // while loading: runs that ended after the page was read
   bool loading_ = false;
+  bool load_more_ = false;  // somebody asked while it was loading
   bool spilled_ = false;  // open runs in the store that are not in memory
   bool load_timer_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -32,6 +32,11 @@ void read_summary(const Row& row, RunSummary& run) {
   run.finished = time_at(row, 7);
   run.error = row.text(8);
 }
+// The columns that follow each other as replay_of, replay_from.
+void read_replay(const Row& row, int column, RunSummary& run) {
+  if (!row.is_null(column)) run.replay_of = RunId::parse(row.text(column));
+  run.replay_from = row.text(column + 1);
+}
 
 std::string_view kind_of(const nlohmann::json& node) {
   if (node.contains("trigger")) return "trigger";
@@ -77,18 +82,21 @@ Result<std::vector<RunSummary>> list_runs(store::Database& database, const RunFi
   std::vector<RunSummary> runs;
   auto read = database.read([&](Transaction& transaction) -> Result<> {
     runs.clear();
-    const auto on_row = [&runs](const Row& row) { read_summary(row, runs.emplace_back()); };
+    const auto on_row = [&runs](const Row& row) {
+      read_summary(row, runs.emplace_back());
+      read_replay(row, 9, runs.back());
+    };
     auto rows = filter.flow
                     ? transaction.execute(
                           "SELECT id, flow_id, flow_version, event_id, status, created_at, started_at, finished_at, "
-                          "error FROM runs WHERE flow_id = $1 AND user_id = $2 AND id < $3 "
+                          "error, replay_of, replay_from FROM runs WHERE flow_id = $1 AND user_id = $2 AND id < $3 "
                           "AND ($4 = '' OR $4 LIKE '%|' || status || '|%') ORDER BY id DESC LIMIT $5",
                           {std::string_view(flow), std::string_view(user), std::string_view(before),
                            std::string_view(statuses), std::int64_t{filter.limit}},
                           on_row)
                     : transaction.execute(
                           "SELECT id, flow_id, flow_version, event_id, status, created_at, started_at, finished_at, "
-                          "error FROM runs WHERE user_id = $1 AND id < $2 "
+                          "error, replay_of, replay_from FROM runs WHERE user_id = $1 AND id < $2 "
                           "AND ($3 = '' OR $3 LIKE '%|' || status || '|%') ORDER BY id DESC LIMIT $4",
                           {std::string_view(user), std::string_view(before), std::string_view(statuses),
                            std::int64_t{filter.limit}},
@@ -112,7 +120,7 @@ Result<RunDetail> find_run(store::Database& database, UserId user, RunId id) {
     const std::string run_id = id.to_string();
     auto found = transaction.execute(
         "SELECT r.id, r.flow_id, r.flow_version, r.event_id, r.status, r.created_at, r.started_at, r.finished_at, "
-        "r.error, r.watch_id, f.name, e.event_key, e.delivery_id, e.data, d.body, w.node_id, v.definition, d.body_size FROM runs r "
+        "r.error, r.watch_id, f.name, e.event_key, e.delivery_id, e.data, d.body, w.node_id, v.definition, d.body_size, r.replay_of, r.replay_from FROM runs r "
         "LEFT JOIN flows f ON f.id = r.flow_id LEFT JOIN events e ON e.id = r.event_id "
         "LEFT JOIN deliveries d ON d.id = e.delivery_id LEFT JOIN watches w ON w.id = r.watch_id "
         "LEFT JOIN flow_versions v ON v.flow_id = r.flow_id AND v.version = r.flow_version "
@@ -121,6 +129,7 @@ Result<RunDetail> find_run(store::Database& database, UserId user, RunId id) {
         [&](const Row& row) {
           auto& detail = run.emplace();
           read_summary(row, detail);
+          read_replay(row, 18, detail);
           detail.watch = WatchId::parse(row.text(9)).value_or(WatchId{});
           detail.flow_name = row.text(10);
           detail.event_key = row.text(11);

@@ -22,6 +22,8 @@ struct RunSummary {
   std::optional<Timestamp> started;
   std::optional<Timestamp> finished;
   std::string error;
+  std::optional<RunId> replay_of;
+  std::string replay_from;  // node; empty: from the start
 };
 
 struct StepDetail {

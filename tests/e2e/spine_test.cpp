@@ -36,6 +36,23 @@ TEST_F(Spine, ASignedWebhookBecomesAMessage) {
   EXPECT_EQ(deliveries[0].at("status"), "processed");
 }
 
+TEST_F(Spine, ARunIsMadeAgain) {
+  ASSERT_EQ(post_urgent_issue("d-1", "Once more").status / 100, 2);
+  ASSERT_TRUE(wait_for_runs("completed", 1));
+  const auto first = api_->runs().front().at("id").get<std::string>();
+  const auto made = api_->call("POST", "/runs/" + first + "/replay");
+  ASSERT_EQ(made.status, 202) << made.body;
+  EXPECT_EQ(made.json().at("replay_of"), first);
+  ASSERT_TRUE(wait_for_runs("completed", 2));
+  EXPECT_EQ(count_messages("Once more"), 2U);
+  const auto from = api_->call("POST", "/runs/" + first + "/replay?from=tell&version=current");
+  EXPECT_EQ(from.status, 202) << from.body;
+  ASSERT_TRUE(wait_for_runs("completed", 3));
+  EXPECT_EQ(api_->call("POST", "/runs/" + first + "/replay?from=nowhere").status, 400);
+  EXPECT_EQ(api_->call("POST", "/runs/" + first + "/replay?version=7").status, 400);
+  EXPECT_EQ(api_->call("POST", "/runs/0190aaaa-0000-7000-8000-000000000001/replay").status, 404);
+}
+
 TEST_F(Spine, AFalseConditionEndsTheRunWithoutAMessage) {
   ASSERT_EQ(post_hook(issue_body("No hurry", {"question"}), "d-1").status / 100, 2);
   ASSERT_TRUE(wait_for_runs("completed", 1));
