@@ -24,8 +24,8 @@ constexpr std::int64_t kHostLock = 0x7061'7463'6862'6179;  // "patchbay"
 // The server notices the death of a process at once, that of a machine by its keepalives.
 constexpr std::chrono::seconds kLockPatience{3};
 
-// libpqxx 6.4 makes the connection and runs scripts on it. It has neither pipelines nor parameters without a copy, so
-// statements go over the same connection with libpq: this policy is where libpqxx hands it out.
+// libpqxx 6.4 makes and keeps the connection. It has neither pipelines nor parameters without a copy, so statements go over
+// it with libpq: this policy is where libpqxx hands it out.
 class RememberingPolicy : public pqxx::connectionpolicy {
  public:
   using connectionpolicy::connectionpolicy;
@@ -172,6 +172,13 @@ std::string first_line(const char* text) {
   return std::string(line.substr(0, line.find('\n')));
 }
 
+// One without a SQLSTATE is libpq's own: the connection is broken.
+Failure failure_of(const PGresult* result) {
+  const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  const char* message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+  return failure_of(state != nullptr ? state : "08006", message != nullptr ? message : first_line(PQresultErrorMessage(result)));
+}
+
 class PgConnection final : public Connection {
  public:
   explicit PgConnection(const std::string& url) : pqxx_(url), quiet_(pqxx_), raw_(RememberingPolicy::made) {}
@@ -255,19 +262,16 @@ class PgConnection final : public Connection {
     retry = Retry::no;
     if (PQstatus(raw_) != CONNECTION_OK) return broken(retry);  // libpqxx would connect anew behind our back
     PQexitPipelineMode(raw_);
+    const ResultPtr result(PQexec(raw_, std::string(sql).c_str()));  // libpqxx's exec() leaks this when the connection breaks
     Result<> done;
-    try {
-      pqxx::nontransaction script(pqxx_);
-      script.exec(std::string(sql));
-    } catch (const pqxx::sql_error& error) {
-      auto failure = failure_of(error.sqlstate(), first_line(error.what()));
+    const auto status = PQresultStatus(result.get());
+    if (PQstatus(raw_) != CONNECTION_OK) {
+      done = broken(retry);
+    } else if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY) {
+      auto failure = failure_of(result.get());
       retry = failure.retry;
       done = std::unexpected(std::move(failure.error));
-    } catch (const std::exception& error) {
-      retry = Retry::reconnect;
-      done = fail(Errc::unavailable, first_line(error.what()));
     }
-    if (PQstatus(raw_) != CONNECTION_OK) retry = Retry::reconnect;
     PQenterPipelineMode(raw_);
     if (!done) roll_back();
     return done;
@@ -353,12 +357,7 @@ class PgConnection final : public Connection {
       }
       const auto status = PQresultStatus(result.get());
       if (status == PGRES_PIPELINE_SYNC) break;
-      if (status == PGRES_FATAL_ERROR && !failure) {
-        const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
-        const char* message = PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY);
-        if (state == nullptr) return broken(retry);
-        failure = failure_of(state, message != nullptr ? message : first_line(PQresultErrorMessage(result.get())));
-      }
+      if (status == PGRES_FATAL_ERROR && !failure) failure = failure_of(result.get());
       results.push_back(std::move(result));
     }
     if (PQstatus(raw_) != CONNECTION_OK) return broken(retry);
