@@ -327,10 +327,28 @@ Config for_development(Config config) {
   return config;
 }
 
+namespace {
+
+// A database's URL may hold a password, before the host or in the query (libpq, 34.1.1.2).
+std::string without_password(std::string value) {
+  const auto cut = [&value](std::size_t from, std::size_t to) { value.replace(from, std::min(to, value.size()) - from, "***"); };
+  if (const auto at = value.find("password="); value.find("://") != std::string::npos && at != std::string::npos) {
+    cut(at + 9, value.find('&', at));
+  }
+  const auto begin = value.find("://");
+  if (begin == std::string::npos) return value;
+  const auto host = value.rfind('@', value.find_first_of("/?", begin + 3));
+  const auto colon = value.find(':', begin + 3);
+  if (host != std::string::npos && colon < host) cut(colon + 1, host);
+  return value;
+}
+
+}  // namespace
+
 std::vector<Setting> settings_of(const Config& config) {
   std::vector<Setting> settings;
   for (const auto& binding : bindings()) {
-    settings.push_back({binding.name, environment_name(binding.name), binding.get(config), binding.help});
+    settings.push_back({binding.name, environment_name(binding.name), without_password(binding.get(config)), binding.help});
   }
   for (const auto& [id, provider] : config.providers) {
     const auto name = "providers." + id + ".";

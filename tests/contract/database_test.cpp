@@ -378,6 +378,11 @@ TEST(OpenDatabase, RefusesWhatItCannotOpen) {
   const auto nobody = open("postgresql://patchbay:secret@127.0.0.1:1/x");
   EXPECT_EQ(nobody.error().code, Errc::unavailable);
   EXPECT_THAT(nobody.error().message, testing::Not(testing::HasSubstr("secret")));
+  for (const auto* url : {"postgresql://me:secret%zz@h/x", "postgresql://me:secret@[::1/x", "postgresql://me:secret@h/x?nothing=1"}) {
+    const auto unread = open(url);
+    EXPECT_EQ(unread.error().code, Errc::invalid) << url;
+    EXPECT_THAT(unread.error().message, testing::Not(testing::HasSubstr("secret")));
+  }
 }
 
 }  // namespace

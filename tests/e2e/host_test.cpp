@@ -224,14 +224,7 @@ TEST(Isolated, ACrashCostsARetryAndLosesNothing) {
   host.start();
   harness::Api api(host);
   api.sign_up();
-  const auto flow = api.create_flow(nlohmann::json::parse(R"({"name": "Fragile", "nodes": [
-    {"id": "hook", "trigger": "fragile.hook"},
-    {"id": "work", "reaction": "fragile.work", "after": ["hook"], "params": {"how": "{{ hook.reaction }}"}}]})"));
-  api.activate(flow);
-  const auto log = host.log();
-  const auto hook = log.find("/hooks/");
-  ASSERT_NE(hook, std::string::npos) << log;
-  const auto path = log.substr(hook, log.find_first_of(" \n", hook) - hook);
+  const auto path = harness::activate_fragile(host, api);
 
   harness::Http http;
   std::size_t accepted = 0;
@@ -260,15 +253,8 @@ TEST(Hung, APluginIsLeftBehindAndWhatWasAcceptedIsCarriedOut) {
   ::unsetenv("PATCHBAY_PLUGINS_HANG");
   harness::Api api(host);
   api.sign_up();
-  const auto flow = api.create_flow(nlohmann::json::parse(R"({"name": "Fragile", "nodes": [
-    {"id": "hook", "trigger": "fragile.hook"},
-    {"id": "work", "reaction": "fragile.work", "after": ["hook"], "params": {"how": "{{ hook.reaction }}"}}]})"));
-  api.activate(flow);
+  const auto path = harness::activate_fragile(host, api);
   const auto pid = host.process().pid();
-  const auto log = host.log();
-  const auto hook = log.find("/hooks/");
-  ASSERT_NE(hook, std::string::npos) << log;
-  const auto path = log.substr(hook, log.find_first_of(" \n", hook) - hook);
   harness::Http http;
   // Its sender may get no answer: the plugin may be called before it goes out.
   (void)http.send("POST", host.url(path), {{"Content-Type", "application/json"}}, R"({"key": "k", "webhook": "fine", "reaction": "hang"})");

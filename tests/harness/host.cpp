@@ -131,6 +131,16 @@ std::vector<nlohmann::json> Api::runs(const std::string& query) {
 
 std::size_t Api::count_runs(const std::string& query) { return runs(query).size(); }
 
+std::string activate_fragile(const Host& host, Api& api) {
+  api.activate(api.create_flow(nlohmann::json::parse(R"({"name": "Fragile", "nodes": [
+    {"id": "hook", "trigger": "fragile.hook"},
+    {"id": "work", "reaction": "fragile.work", "after": ["hook"], "params": {"how": "{{ hook.reaction }}"}}]})")));
+  const auto log = host.log();
+  const auto hook = log.rfind("/hooks/");
+  if (hook == std::string::npos) throw std::runtime_error("the fragile plugin does not say its hook:\n" + log);
+  return log.substr(hook, log.find_first_of(" \n", hook) - hook);
+}
+
 Target hook_target(const Host& host, Simulators& simulators) {
   const auto hooks = simulators.hooks();
   if (hooks.empty()) throw std::runtime_error("GitHub's simulator knows no hook: was the flow activated?");

@@ -82,6 +82,10 @@ class Api {
   std::string token_;
 };
 
+// A flow of the test plugin "fragile" (tests/plugins/bad), whose webhooks say how it and its reaction behave. Makes and
+// activates it; the path of its hook, as the plugin says it in the log. Throws when it does not.
+[[nodiscard]] std::string activate_fragile(const Host& host, Api& api);
+
 // Where the webhooks of the one hook that GitHub knows go. Throws when there is none.
 [[nodiscard]] Target hook_target(const Host& host, Simulators& simulators);
 

@@ -2,7 +2,6 @@
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <thread>
 
 #include "harness/clock.hpp"
@@ -23,18 +22,6 @@ fs::path plugins_with_fragile(const fs::path& folder) {
   return folder;
 }
 
-// The hook of the fragile plugin, as it says it in the log.
-std::string fragile_hook(harness::MessageRig& rig) {
-  auto& api = rig.api();
-  api.activate(api.create_flow(nlohmann::json::parse(R"({"name": "Fragile", "nodes": [
-    {"id": "hook", "trigger": "fragile.hook"},
-    {"id": "work", "reaction": "fragile.work", "after": ["hook"], "params": {"how": "fine"}}]})")));
-  const auto log = rig.host().log();
-  const auto hook = log.rfind("/hooks/");
-  if (hook == std::string::npos) throw std::runtime_error("the fragile plugin does not say its hook:\n" + log);
-  return rig.host().url(log.substr(hook, log.find_first_of(" \n", hook) - hook));
-}
-
 // Crashes the plugin's process at an even rate, with a webhook that is fine between two that are not: it is not to end in
 // quarantine.
 class Crashes {
@@ -52,7 +39,7 @@ class Crashes {
     for (int i = 0; !stop_; ++i) {
       next += std::chrono::duration_cast<std::chrono::steady_clock::duration>(std::chrono::duration<double>(0.5 / rate));
       std::this_thread::sleep_until(next);
-      const nlohmann::json body{{"key", std::to_string(harness::steady_ns())}, {"webhook", i % 2 == 0 ? "fine" : "crash"}};
+      const nlohmann::json body{{"key", std::to_string(harness::steady_ns())}, {"webhook", i % 2 == 0 ? "fine" : "crash"}, {"reaction", "fine"}};
       (void)http.send("POST", url, {{"Content-Type", "application/json"}}, body.dump());
     }
   }
@@ -71,7 +58,7 @@ std::size_t count_of(const std::string& text, const std::string& words) {
 Storm run_storm(const Plan& plan) {
   const harness::ScratchFolder folder("isolation-storm");
   harness::MessageRig rig("isolation", {}, plugins_with_fragile(folder.path() / "plugins"));
-  const auto hook = fragile_hook(rig);
+  const auto hook = rig.host().url(harness::activate_fragile(rig.host(), rig.api()));
   Storm storm;
   const auto load = [&](double seconds) {
     auto settings = rig.load_settings();

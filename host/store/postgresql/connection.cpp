@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstring>
 #include <optional>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -204,16 +203,10 @@ class PgConnection final : public Connection {
 
   // A lock of the session: the server drops it with the connection, also when this process died.
   Result<> lock_out_others() {
-    const auto deadline = std::chrono::steady_clock::now() + kLockPatience;
-    while (true) {
-      bool locked = false;
-      auto retry = Retry::no;
-      auto asked = run("SELECT pg_try_advisory_lock($1)", 1, std::array<Param, 1>{kHostLock}, [&](const Row& row) { locked = row.integer(0) != 0; }, retry);
-      if (!asked) return std::unexpected(asked.error());
-      if (locked) return {};
-      if (std::chrono::steady_clock::now() > deadline) return fail(Errc::conflict, "another host works on this database");
-      std::this_thread::sleep_for(std::chrono::milliseconds{100});
-    }
+    auto retry = Retry::no;
+    auto locked = run_script(fmt::format("SET lock_timeout = '{}s'; SELECT pg_advisory_lock({}); SET lock_timeout = 0", kLockPatience.count(), kHostLock), retry);
+    if (!locked && retry == Retry::again) return fail(Errc::conflict, "another host works on this database");
+    return locked;
   }
 
   // Goes out with the first statement.
@@ -308,7 +301,9 @@ class PgConnection final : public Connection {
       send_command(std::exchange(begin_, nullptr));
       ++expected;
     }
+    const auto before = expected;
     const auto& statement = prepared(sql, expected);
+    const bool is_new = expected > before;
     const std::size_t rows = columns == 0 ? 1 : params.size() / columns;
     for (std::size_t row = 0; row < rows; ++row) {
       values_.set(params.subspan(row * columns, columns));
@@ -317,7 +312,7 @@ class PgConnection final : public Connection {
     }
     auto results = receive(expected + rows, retry);
     if (!results) {
-      statements_.erase(StatementKey(sql));  // it may not have come to be
+      if (is_new) statements_.erase(StatementKey(sql));  // it may not have come to be
       return std::unexpected(results.error());
     }
     // All has been received: on_row may run statements itself.
@@ -396,8 +391,15 @@ std::string with_defaults(const std::string& url) {
 }  // namespace
 
 Result<std::unique_ptr<Connection>> connect(const std::string& url, bool exclusive) {
+  const auto whole = with_defaults(url);
+  // libpq's own words about a URL repeat it, with its password.
+  const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> parsed(PQconninfoParse(whole.c_str(), nullptr), PQconninfoFree);
+  if (!parsed) {
+    return fail(Errc::invalid, "the database URL cannot be read: write postgresql://user:password@host:port/name?options, and what is "
+                               "special in it percent-encoded");
+  }
   try {
-    auto connection = std::make_unique<PgConnection>(with_defaults(url));
+    auto connection = std::make_unique<PgConnection>(whole);
     if (auto configured = connection->configure(); !configured) return std::unexpected(configured.error());
     if (exclusive) {
       if (auto locked = connection->lock_out_others(); !locked) return std::unexpected(locked.error());

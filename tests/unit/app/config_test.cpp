@@ -56,6 +56,21 @@ TEST_F(ConfigTest, FlagBeatsEnvironmentBeatsFile) {
   EXPECT_EQ(config->gateway.address, "127.0.0.9");
 }
 
+TEST_F(ConfigTest, APasswordIsNotShown) {
+  const auto shown = [](const std::string& url) {
+    Config config;
+    config.database_url = url;
+    for (const auto& setting : settings_of(config)) {
+      if (setting.name == "database.url") return setting.value;
+    }
+    return std::string();
+  };
+  EXPECT_EQ(shown("postgresql://me:s3@cr:et@db:5432/name?sslmode=require"), "postgresql://me:***@db:5432/name?sslmode=require");
+  EXPECT_EQ(shown("postgresql://db/name?user=me&password=secret&sslmode=require"), "postgresql://db/name?user=me&password=***&sslmode=require");
+  EXPECT_EQ(shown("postgresql://me@db:5432/name"), "postgresql://me@db:5432/name");
+  EXPECT_EQ(shown("sqlite:var/patchbay.db"), "sqlite:var/patchbay.db");
+}
+
 TEST_F(ConfigTest, ProvidersAreNamedByTheUser) {
   ::setenv("PATCHBAY_PROVIDERS_GITHUB_BASE_URL", "http://127.0.0.1:1", 1);
   const auto config = load_config(file("[providers.http]\nallowed_hosts = [\"a.example\", \"b.example\"]\n"), {});
