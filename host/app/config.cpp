@@ -189,6 +189,8 @@ const std::vector<Binding>& bindings() {
       PATCHBAY_SETTING("identity.session_lifetime", identity.session_lifetime, "of a login"),
       PATCHBAY_SETTING("engine.runs", engine.runner.runs, "runs in memory; more wait in the store"),
       PATCHBAY_SETTING("engine.concurrent_reactions", engine.runner.concurrent_reactions, "at the same time"),
+      PATCHBAY_SETTING("engine.runs_of_flow", engine.intake.runs_of_flow, "of one flow in memory; more of them wait in the store"),
+      PATCHBAY_SETTING("engine.lease", engine.lease, "after which a host that does not stir is taken for dead"),
       PATCHBAY_SETTING("engine.queue_items", engine.commit.items, "writes that may wait for their commit"),
       PATCHBAY_SETTING("engine.queue_bytes", engine.commit.bytes, "of these writes"),
       PATCHBAY_SETTING("api.threads", api_threads, "that answer /api/v1"),

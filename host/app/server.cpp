@@ -110,7 +110,11 @@ class Host {
     auto vault = vault::Vault::open(config_.key_file);
     if (!vault) return std::unexpected(vault.error());
     vault_ = *std::move(vault);
-    auto database = open_database(config_, true);
+    auto database = open_database(config_, host_.to_string(), [this] {
+      loop_.post([this] {
+        if (engine_) engine_->look_for_runs();
+      });
+    });
     if (!database) return std::unexpected(database.error());
     database_ = *std::move(database);
     if (auto checked = check_schema(*database_, config_.migrate_at_start); !checked) return checked;
@@ -137,7 +141,7 @@ class Host {
   Result<> listen() {
     background_.emplace();
     engine_.emplace(engine::Engine::Parts{loop_, background_->loop(), system_clock(), *database_, *vault_,
-                                          *connections_, *registry_},
+                                          *connections_, *registry_, host_},
                     config_.engine);
     reloader_.emplace(loop_, background_->loop(), *registry_, config_.plugin_settle);
     backend_.emplace(engine_->hooks(), *registry_, system_clock());
@@ -203,6 +207,7 @@ class Host {
   }
 
   Config config_;
+  const HostId host_ = HostId::make(system_clock().now());
   TemporaryFolder private_folder_;  // of the plugins' copies, unless one is configured
   Loop loop_;
   bool stopping_ = false;
@@ -222,7 +227,7 @@ class Host {
 
 }  // namespace
 
-Result<std::unique_ptr<store::Database>> open_database(const Config& config, bool exclusive) {
+Result<std::unique_ptr<store::Database>> open_database(const Config& config, std::string place, std::function<void()> on_announcement) {
   constexpr std::string_view kSqlite = "sqlite:";
   if (config.database_url.starts_with(kSqlite) && !config.database_url.ends_with(":memory:")) {
     const auto parent = fs::path(config.database_url.substr(kSqlite.size())).parent_path();
@@ -230,7 +235,7 @@ Result<std::unique_ptr<store::Database>> open_database(const Config& config, boo
     if (!parent.empty()) fs::create_directories(parent, error);
     if (error) return fail(Errc::unavailable, fmt::format("cannot make folder {}: {}", parent.string(), error.message()));
   }
-  return store::open(config.database_url, {.exclusive = exclusive});
+  return store::open(config.database_url, {.place = std::move(place), .on_announcement = std::move(on_announcement)});
 }
 
 Result<> check_schema(store::Database& database, bool migrate_older) {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "app/config.hpp"
 #include "core/error.hpp"
@@ -12,8 +14,9 @@ namespace patchbay::app {
 // config_errors and a database that is not at this program's schema stop it before it listens.
 [[nodiscard]] Result<> serve(const Config& config);
 
-// Opens the database that the configuration names; makes the folder of a SQLite file.
-[[nodiscard]] Result<std::unique_ptr<store::Database>> open_database(const Config& config, bool exclusive = false);
+// Opens the database that the configuration names; makes the folder of a SQLite file. For a host: as store::Options has them.
+[[nodiscard]] Result<std::unique_ptr<store::Database>> open_database(const Config& config, std::string place = {},
+                                                                     std::function<void()> on_announcement = {});
 
 // Errc::conflict unless the schema is the one of this program; an empty database is migrated.
 [[nodiscard]] Result<> check_schema(store::Database& database, bool migrate_older);

@@ -63,6 +63,7 @@ using WatchId = Id<struct WatchTag>;
 using DeliveryId = Id<struct DeliveryTag>;
 using EventId = Id<struct EventTag>;
 using RunId = Id<struct RunTag>;
+using HostId = Id<struct HostTag>;
 
 }  // namespace patchbay
 

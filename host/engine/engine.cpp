@@ -15,16 +15,21 @@ constexpr std::chrono::milliseconds kDrainStep{10};
 Engine::Engine(const Parts& parts, EngineSettings settings)
     : parts_(parts),
       settings_(std::move(settings)),
-      flow_store_(parts.database),
-      run_store_(parts.database),
-      commit_(parts.database, parts.loop, {&journal_, &run_store_}, settings_.commit),
+      hosts_(parts.database, parts.host, settings_.lease),
+      flow_store_(parts.database, hosts_.me()),
+      journal_(hosts_.me()),
+      run_store_(parts.database, hosts_.me()),
+      commit_(parts.database, parts.loop, {&journal_, &run_store_}, settings_.commit,
+              [this](store::Transaction& transaction) { return hosts_.fence(transaction); }),
       cache_(flow_store_, parts.registry, parts.connections),
+      source_(parts.loop, parts.background, flow_store_, watches_, parts.registry),
       runner_(parts.loop, parts.clock, run_store_, parts.registry, settings_.runner),
-      intake_(parts.loop, parts.background, parts.clock, journal_, run_store_, cache_, runner_, settings_.load_retry),
-      hooks_(parts.loop, parts.background, parts.clock, parts.database, parts.vault, watches_, intake_),
-      tasks_(parts.loop, parts.background, parts.clock, parts.vault, flow_store_, watches_, hooks_, intake_),
+      intake_(parts.loop, parts.background, parts.clock, journal_, run_store_, cache_, runner_, settings_.intake,
+              parts.database.is_shared()),
+      hooks_(parts.loop, parts.background, parts.clock, parts.database, parts.vault, watches_, source_, intake_),
+      tasks_(parts.loop, parts.background, parts.clock, parts.vault, flow_store_, watches_, source_, hooks_, intake_),
       flows_(parts.loop, parts.clock, flow_store_, parts.registry, parts.connections, parts.vault, cache_, watches_,
-             tasks_) {
+             tasks_, hosts_.me()) {
   journal_.attach(commit_, 0);
   run_store_.attach(commit_, 1);
 }
@@ -37,26 +42,82 @@ Engine::~Engine() {
 Result<> Engine::start(std::string public_url) {
   hooks_.set_callback_base(std::move(public_url));
   parts_.registry.set_listener(this);
-  auto watches = flow_store_.all_watches();
-  if (!watches) return std::unexpected(watches.error());
-  for (auto& record : *watches) {
-    auto watch = std::make_shared<Watch>(std::move(record));
-    watch->adopt(parts_.registry);
-    if (watch->provider == nullptr) {
-      log::warn("engine", "watch {} sleeps: no plugin offers {}.{}", watch->record.id.to_string(),
-                watch->record.provider, watch->record.trigger);
-    }
-    if (watch->record.status == "active") {
-      watches_.insert(watch);
-      tasks_.schedule(watch);
-    } else {
-      tasks_.end(watch, [](Result<>) {});
-    }
-  }
-  intake_.load_open_runs();
+  if (auto entered = hosts_.enter(parts_.clock.now()); !entered) return entered;
+  if (auto loaded = load(); !loaded) return loaded;
+  intake_.begin();
   hooks_.retry_open_deliveries();
   retry_deliveries_later();
+  beat_later();
   return {};
+}
+
+Result<> Engine::load() {
+  if (auto claimed = flow_store_.claim_watches(); !claimed) return std::unexpected(claimed.error());
+  auto watches = flow_store_.all_watches();
+  if (!watches) return std::unexpected(watches.error());
+  for (auto& record : *watches) take_watch(std::move(record));
+  return {};
+}
+
+// Every host hears all webhooks; only one polls, renews and ends.
+void Engine::take_watch(WatchRecord record) {
+  const bool mine = record.host == hosts_.me();
+  const auto watch = source_.insert(std::move(record));
+  if (!mine) return;
+  if (watch->record.status == "active") tasks_.schedule(watch);
+  else tasks_.end(watch, [](Result<>) {});
+}
+
+void Engine::beat_later() {
+  parts_.loop.after(settings_.lease / 5, [this, alive = alive_] {
+    if (*alive) beat();
+  });
+}
+
+void Engine::beat() {
+  parts_.background.post([this, alive = alive_, now = parts_.clock.now()] {
+    auto freed = hosts_.beat(now);
+    Result<std::vector<WatchRecord>> watches;
+    if (freed) watches = flow_store_.claim_watches();
+    parts_.loop.post([this, alive, freed = std::move(freed), watches = std::move(watches)]() mutable {
+      if (!*alive) return;
+      if (!freed) log::warn("engine", "this host could not show that it lives: {}", freed.error().message);
+      if (hosts_.is_shut_out()) return come_back();
+      if (watches) {
+        for (auto& record : *watches) take_watch(std::move(record));
+      }
+      if (freed && *freed) intake_.look();
+      beat_later();
+    });
+  });
+}
+
+// Others have taken this host for dead and do its work. It forgets what it had, as after a crash, and comes in anew once
+// nothing of before is on its way to the store any more.
+void Engine::come_back() {
+  log::warn("engine", "another host has taken this one for dead: it begins anew");
+  runner_.abandon();
+  if (commit_.pending() > 0) {
+    parts_.loop.after(kDrainStep, [this, alive = alive_] {
+      if (*alive) come_back();
+    });
+    return;
+  }
+  parts_.background.post([this, alive = alive_, now = parts_.clock.now()] {
+    auto entered = hosts_.enter(now);
+    parts_.loop.post([this, alive, entered = std::move(entered)] {
+      if (!*alive) return;
+      if (!entered) {
+        log::error("engine", "this host could not come in again: {}", entered.error().message);
+        return beat_later();
+      }
+      tasks_.forget_all();
+      watches_.clear();
+      if (auto loaded = load(); !loaded) log::error("engine", "watches could not be read: {}", loaded.error().message);
+      intake_.look();
+      beat_later();
+    });
+  });
 }
 
 void Engine::retry_deliveries_later() {
@@ -110,9 +171,21 @@ void Engine::drain(std::chrono::milliseconds limit, Task done) {
 
 void Engine::wait_for_quiet(std::chrono::steady_clock::time_point deadline, std::shared_ptr<Task> done) {
   const bool quiet = runner_.reactions_under_way() == 0 && commit_.pending() == 0;
-  if (quiet || std::chrono::steady_clock::now() >= deadline) return (*done)();
+  if (quiet || std::chrono::steady_clock::now() >= deadline) return leave(done);
   parts_.loop.after(kDrainStep, [this, alive = alive_, deadline, done] {
     if (*alive) wait_for_quiet(deadline, done);
+  });
+}
+
+void Engine::leave(const std::shared_ptr<Task>& done) {
+  const bool interrupted = runner_.reactions_under_way() > 0 || commit_.pending() > 0;
+  parts_.background.post([this, alive = alive_, done, interrupted, now = parts_.clock.now()] {
+    auto left = hosts_.leave(now, interrupted);
+    parts_.loop.post([alive, done, left = std::move(left)] {
+      if (!*alive) return;
+      if (!left) log::warn("engine", "what this host had is free only when others see that it is gone: {}", left.error().message);
+      (*done)();
+    });
   });
 }
 

@@ -9,6 +9,7 @@
 #include "engine/flow_service.hpp"
 #include "engine/flow_store.hpp"
 #include "engine/hooks.hpp"
+#include "engine/hosts.hpp"
 #include "engine/intake.hpp"
 #include "engine/run_store.hpp"
 #include "engine/runner.hpp"
@@ -25,7 +26,8 @@ namespace patchbay::engine {
 struct EngineSettings {
   RunnerSettings runner;
   store::GroupCommit::Limits commit;
-  std::chrono::milliseconds load_retry{5'000};  // until the store is asked again for open runs that it could not give, or may hold
+  IntakeSettings intake;
+  std::chrono::milliseconds lease{15'000};  // after which a host that does not stir is taken for dead
 };
 
 // Everything between an accepted event and its reactions, put together. All but flows() is the loop thread's.
@@ -39,6 +41,7 @@ class Engine : public plugin::ReloadListener {
     const vault::Vault& vault;
     vault::Connections& connections;
     plugin::Registry& registry;
+    HostId host = HostId::make(system_clock().now());  // this one: its place in the database (store::Options::place)
   };
 
   Engine(const Parts& parts, EngineSettings settings);
@@ -50,11 +53,14 @@ class Engine : public plugin::ReloadListener {
 
   [[nodiscard]] Hooks& hooks() { return hooks_; }
   [[nodiscard]] Flows& flows() { return flows_; }  // any thread but the loop's
-  // Takes up runs that somebody else has written: replays. The loop thread only.
-  void look_for_runs() { intake_.load_open_runs(); }
+  // Takes up runs that somebody else has written: replays, those of another host. The loop thread only.
+  void look_for_runs() { intake_.look(); }
+  // Drops a run that was ended in the store. The loop thread only.
+  void cancel_run(RunId id) { runner_.cancel(id); }
   [[nodiscard]] std::size_t watches() const { return watches_.size(); }
 
-  // No new reaction begins; done when those under way have ended and their results are stored, or after limit.
+  // No new reaction begins; done when those under way have ended and their results are stored, or after limit. Then
+  // others may have what is left.
   void drain(std::chrono::milliseconds limit, Task done);
 
   // A build that lacks what live watches need, or cannot read their state, is refused. The others take the watches over
@@ -63,17 +69,25 @@ class Engine : public plugin::ReloadListener {
   void replaced(const std::string& provider) override;
 
  private:
+  Result<> load();
+  void take_watch(WatchRecord record);
+  void beat_later();
+  void beat();
+  void come_back();
+  void leave(const std::shared_ptr<Task>& done);
   void retry_deliveries_later();
   void wait_for_quiet(std::chrono::steady_clock::time_point deadline, std::shared_ptr<Task> done);
 
   Parts parts_;
   EngineSettings settings_;
+  Hosts hosts_;
   FlowStore flow_store_;
   journal::Journal journal_;
   RunStore run_store_;
   store::GroupCommit commit_;
   FlowCache cache_;
   WatchTable watches_;
+  WatchSource source_;
   Runner runner_;
   Intake intake_;
   Hooks hooks_;

@@ -67,7 +67,7 @@ class FlowService::Claim {
 
 FlowService::FlowService(Loop& loop, const Clock& clock, FlowStore& store, plugin::Registry& registry,
                          vault::Connections& connections, const vault::Vault& vault, FlowCache& cache,
-                         WatchTable& watches, WatchTasks& tasks)
+                         WatchTable& watches, WatchTasks& tasks, std::string host)
     : loop_(loop),
       clock_(clock),
       store_(store),
@@ -76,7 +76,8 @@ FlowService::FlowService(Loop& loop, const Clock& clock, FlowStore& store, plugi
       vault_(vault),
       cache_(cache),
       watches_(watches),
-      tasks_(tasks) {}
+      tasks_(tasks),
+      host_(std::move(host)) {}
 
 Checked<> FlowService::validate(std::string_view definition) {
   auto compiled = flow::compile(definition, registry_);
@@ -143,6 +144,10 @@ WatchRecord FlowService::new_watch(const ReadyFlow& flow, std::size_t index) con
   watch.sealed_secret = vault_.seal(Secret(random_token(32)), watch_purpose(watch.id));
   watch.status = "active";
   watch.created = now;
+  // What has to be polled is this host's; a webhook's watch becomes so with its first renewal.
+  const auto manifest = registry_.manifest(watch.provider);
+  const auto* trigger = manifest ? manifest->trigger(watch.trigger) : nullptr;
+  if (trigger != nullptr && trigger->mode == plugin::TriggerMode::poll) watch.host = host_;
   return watch;
 }
 
@@ -159,7 +164,7 @@ Result<> FlowService::start_watch(const WatchRecord& record) {
 
 // Errors are those of the provider; here the watch is off in any case.
 Result<> FlowService::stop_watch(const WatchRecord& record) {
-  if (auto marked = store_.set_watch_status(record.id, "stopping", ""); !marked) return marked;
+  if (auto marked = store_.stop_watch(record.id); !marked) return marked;
   return wait_on_loop(loop_, [this, record](auto done) {
     auto watch = watches_.find(record.id);
     if (!watch) {
@@ -291,7 +296,10 @@ Checked<> FlowService::switch_version(const FlowRecord& saved, const std::shared
       return std::unexpected(reject(stored.error()));
     }
     loop_.post([this, id = watch.id, version = saved.version] {
-      if (const auto live = watches_.find(id)) live->record.flow_version = version;
+      const auto live = watches_.find(id);
+      if (!live) return;
+      live->record.flow_version = version;
+      ++live->record.revision;
     });
   }
   loop_.post([this, ready] { cache_.put(ready); });

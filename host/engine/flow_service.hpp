@@ -20,7 +20,7 @@ class FlowService : public Flows {
  public:
   FlowService(Loop& loop, const Clock& clock, FlowStore& store, plugin::Registry& registry,
               vault::Connections& connections, const vault::Vault& vault, FlowCache& cache, WatchTable& watches,
-              WatchTasks& tasks);
+              WatchTasks& tasks, std::string host);
 
   Checked<> validate(std::string_view definition) override;
   Checked<FlowRecord> create(UserId user, std::string_view definition) override;
@@ -51,6 +51,7 @@ class FlowService : public Flows {
   FlowCache& cache_;     // on the loop only
   WatchTable& watches_;  // on the loop only
   WatchTasks& tasks_;    // on the loop only
+  const std::string host_;  // this one
   std::mutex mutex_;     // guards changing_
   std::set<FlowId> changing_;
 };

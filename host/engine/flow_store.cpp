@@ -36,6 +36,8 @@ WatchRecord to_watch(const Row& row) {
   watch.status = row.text(13);
   if (!row.is_null(14)) watch.next = from_micros(row.integer(14));
   watch.created = from_micros(row.integer(15));
+  watch.host = row.text(16);
+  watch.revision = row.integer(17);
   return watch;
 }
 
@@ -160,36 +162,25 @@ Result<> FlowStore::insert_watch(const WatchRecord& watch) {
   const std::string connection = watch.connection.to_string();
   return write_one(
       "INSERT INTO watches (id, flow_id, user_id, flow_version, node_id, provider, trigger_name, params, "
-      "connection_id, token, secret, state, state_version, status, next_at, created_at) "
-      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+      "connection_id, token, secret, state, state_version, status, next_at, created_at, host) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
       {std::string_view(watch.id.to_string()), std::string_view(watch.flow.to_string()),
        std::string_view(watch.user.to_string()), std::int64_t{watch.flow_version}, std::string_view(watch.node),
        std::string_view(watch.provider), std::string_view(watch.trigger), std::string_view(watch.params),
        watch.connection.is_nil() ? Param{nullptr} : Param{std::string_view(connection)}, std::string_view(watch.token),
        store::Blob{watch.sealed_secret}, std::string_view(watch.state), std::int64_t{watch.state_version},
        std::string_view(watch.status), watch.next ? Param{micros(*watch.next)} : Param{nullptr},
-       micros(watch.created)});
-}
-
-Result<> FlowStore::update_watch(WatchId id, const std::optional<std::string>& state, int state_version,
-                                 std::optional<Timestamp> next) {
-  const Param next_at = next ? Param{micros(*next)} : Param{nullptr};
-  if (!state) {
-    return write_one("UPDATE watches SET next_at = $2, error = NULL WHERE id = $1",
-                     {std::string_view(id.to_string()), next_at});
-  }
-  return write_one("UPDATE watches SET state = $2, state_version = $3, next_at = $4, error = NULL WHERE id = $1",
-                   {std::string_view(id.to_string()), std::string_view(*state), std::int64_t{state_version}, next_at});
+       micros(watch.created), watch.host.empty() ? Param{nullptr} : Param{std::string_view(watch.host)}});
 }
 
 Result<> FlowStore::set_watch_version(WatchId id, int flow_version) {
-  return write_one("UPDATE watches SET flow_version = $2 WHERE id = $1",
+  return write_one("UPDATE watches SET flow_version = $2, revision = revision + 1 WHERE id = $1",
                    {std::string_view(id.to_string()), std::int64_t{flow_version}});
 }
 
-Result<> FlowStore::set_watch_status(WatchId id, std::string_view status, std::string_view error) {
-  return write_one("UPDATE watches SET status = $2, error = $3 WHERE id = $1",
-                   {std::string_view(id.to_string()), status, error.empty() ? Param{nullptr} : Param{error}});
+Result<> FlowStore::stop_watch(WatchId id) {
+  return write_one("UPDATE watches SET status = 'stopping', host = $2, error = NULL WHERE id = $1",
+                   {std::string_view(id.to_string()), std::string_view(host_)});
 }
 
 Result<> FlowStore::remove_watch(WatchId id) {
@@ -211,15 +202,60 @@ Result<std::vector<WatchRecord>> FlowStore::read_watches(std::string_view sql, s
 Result<std::vector<WatchRecord>> FlowStore::watches_of(FlowId flow) {
   return read_watches(
       "SELECT id, flow_id, user_id, flow_version, node_id, provider, trigger_name, params, connection_id, token, "
-      "secret, state, state_version, status, next_at, created_at FROM watches WHERE flow_id = $1 ORDER BY id",
+      "secret, state, state_version, status, next_at, created_at, host, revision FROM watches WHERE flow_id = $1 ORDER BY id",
       {std::string_view(flow.to_string())});
 }
 
 Result<std::vector<WatchRecord>> FlowStore::all_watches() {
   return read_watches(
       "SELECT id, flow_id, user_id, flow_version, node_id, provider, trigger_name, params, connection_id, token, "
-      "secret, state, state_version, status, next_at, created_at FROM watches ORDER BY id",
+      "secret, state, state_version, status, next_at, created_at, host, revision FROM watches ORDER BY id",
       {});
+}
+
+Result<std::optional<WatchRecord>> FlowStore::watch(WatchId id) {
+  auto found = read_watches(
+      "SELECT id, flow_id, user_id, flow_version, node_id, provider, trigger_name, params, connection_id, token, "
+      "secret, state, state_version, status, next_at, created_at, host, revision FROM watches WHERE id = $1",
+      {std::string_view(id.to_string())});
+  if (!found) return std::unexpected(found.error());
+  return found->empty() ? std::nullopt : std::optional(std::move(found->front()));
+}
+
+Result<std::optional<WatchRecord>> FlowStore::active_watch(std::string_view token) {
+  auto found = read_watches(
+      "SELECT id, flow_id, user_id, flow_version, node_id, provider, trigger_name, params, connection_id, token, "
+      "secret, state, state_version, status, next_at, created_at, host, revision FROM watches WHERE token = $1 AND status = 'active'",
+      {token});
+  if (!found) return std::unexpected(found.error());
+  return found->empty() ? std::nullopt : std::optional(std::move(found->front()));
+}
+
+Result<std::vector<WatchRecord>> FlowStore::claim_watches() {
+  bool any = false;
+  std::vector<WatchRecord> watches;
+  // A reader looks first: mostly there is none.
+  auto looked = database_.read([&](Transaction& transaction) -> Result<> {
+    auto rows = transaction.execute("SELECT id FROM watches WHERE host IS NULL AND (next_at IS NOT NULL OR status <> 'active') LIMIT 1", {},
+                                    [&](const Row&) { any = true; });
+    if (!rows) return std::unexpected(rows.error());
+    return {};
+  });
+  if (!looked) return std::unexpected(looked.error());
+  if (!any) return watches;
+  auto written = database_.write([&](Transaction& transaction) -> Result<> {
+    watches.clear();
+    auto rows = transaction.execute(
+        "UPDATE watches SET host = $1 WHERE id IN (SELECT id FROM watches WHERE host IS NULL AND (next_at IS NOT NULL OR status <> 'active') "
+        "/*postgresql: FOR UPDATE SKIP LOCKED*/) "
+        "RETURNING id, flow_id, user_id, flow_version, node_id, provider, trigger_name, params, connection_id, token, "
+        "secret, state, state_version, status, next_at, created_at, host, revision",
+        {std::string_view(host_)}, [&](const Row& row) { watches.push_back(to_watch(row)); });
+    if (!rows) return std::unexpected(rows.error());
+    return {};
+  });
+  if (!written) return std::unexpected(written.error());
+  return watches;
 }
 
 }  // namespace patchbay::engine

@@ -31,12 +31,15 @@ struct WatchRecord {
   std::string status;
   std::optional<Timestamp> next;
   Timestamp created;
+  std::string host;  // who polls, renews or ends it; empty: nobody, or nothing of it is due
+  std::int64_t revision = 0;
 };
 
 // Flows, their versions and their watches in the database. Any thread; calls block.
 class FlowStore {
  public:
-  explicit FlowStore(store::Database& database) : database_(database) {}
+  // host: the id of this one; none for who only looks.
+  explicit FlowStore(store::Database& database, std::string host = {}) : database_(database), host_(std::move(host)) {}
 
   Result<> insert(const FlowRecord& flow);
   // Stores record as the next version. Errc::conflict unless the stored version is record.version - 1.
@@ -49,19 +52,22 @@ class FlowStore {
   Result<UserId> owner(FlowId id);
 
   Result<> insert_watch(const WatchRecord& watch);
-  // After watch(): the provider's state for it, and when to renew.
-  Result<> update_watch(WatchId id, const std::optional<std::string>& state, int state_version,
-                        std::optional<Timestamp> next);
   Result<> set_watch_version(WatchId id, int flow_version);
-  Result<> set_watch_status(WatchId id, std::string_view status, std::string_view error);
+  // From now on it takes no events; this host tells the provider.
+  Result<> stop_watch(WatchId id);
   Result<> remove_watch(WatchId id);
   Result<std::vector<WatchRecord>> watches_of(FlowId flow);
   Result<std::vector<WatchRecord>> all_watches();
+  Result<std::optional<WatchRecord>> watch(WatchId id);
+  Result<std::optional<WatchRecord>> active_watch(std::string_view token);
+  // Takes what nobody polls, renews or ends.
+  Result<std::vector<WatchRecord>> claim_watches();
 
  private:
   Result<std::vector<WatchRecord>> read_watches(std::string_view sql, std::initializer_list<store::Param> params);
   Result<> write_one(std::string_view sql, std::initializer_list<store::Param> params);
   store::Database& database_;
+  const std::string host_;
 };
 
 }  // namespace patchbay::engine

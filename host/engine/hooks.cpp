@@ -14,6 +14,7 @@ namespace {
 constexpr int kAttempts = 8;
 constexpr std::chrono::seconds kLease{30};
 constexpr int kClaim = 100;
+constexpr int kTimesAgain = 5;
 
 std::chrono::seconds retry_delay(int attempt) {
   return std::chrono::seconds{std::min(1 << std::min(attempt - 1, 5), 30)};
@@ -45,6 +46,14 @@ HookAnswer problem(int status, std::string_view title, std::string_view detail) 
           0};
 }
 
+HookAnswer busy(std::string_view detail) {
+  auto answer = problem(503, "Service Unavailable", detail);
+  answer.retry_after_s = 1;
+  return answer;
+}
+
+HookAnswer nobody_listens() { return problem(404, "Not Found", "no flow listens here"); }
+
 }  // namespace
 
 // One delivery on its way from the request to its commit.
@@ -57,6 +66,8 @@ struct Hooks::Conversation {
   Respond respond;      // empty once it has answered
   std::uint64_t patience = 0;
   bool ended = false;
+  std::int64_t revision = 0;  // of the watch, that its task works from
+  int again = 0;              // times that the watch was changed meanwhile
 
   void answer(HookAnswer answer) {
     if (respond) std::exchange(respond, nullptr)(std::move(answer));
@@ -64,13 +75,14 @@ struct Hooks::Conversation {
 };
 
 Hooks::Hooks(Loop& loop, Executor& background, const Clock& clock, store::Database& database, const vault::Vault& vault,
-             WatchTable& watches, Intake& intake)
+             WatchTable& watches, WatchSource& source, Intake& intake)
     : loop_(loop),
       background_(background),
       clock_(clock),
       database_(database),
       vault_(vault),
       watches_(watches),
+      source_(source),
       intake_(intake),
       accepted_(metrics::counter("patchbay_deliveries_total", "Webhook deliveries", {{"result", "accepted"}})),
       unknown_(metrics::counter("patchbay_deliveries_total", "Webhook deliveries", {{"result", "unknown"}})),
@@ -82,11 +94,23 @@ Hooks::~Hooks() { *alive_ = false; }
 std::string Hooks::callback_url(const Watch& watch) const { return callback_base_ + "/hooks/" + watch.record.token; }
 
 void Hooks::deliver(std::string_view token, std::shared_ptr<const plugin::WebhookRequest> request, Respond respond) {
-  auto watch = watches_.by_token(token);
-  if (!watch) {
+  if (auto watch = watches_.by_token(token)) return receive(watch, std::move(request), std::move(respond));
+  const auto unknown = [this](Respond& refuse) {
     unknown_.increment();
-    return respond(problem(404, "Not Found", "no flow listens here"));
-  }
+    refuse(nobody_listens());
+  };
+  if (!database_.is_shared()) return unknown(respond);
+  // Another host may have begun it.
+  source_.find(token, [this, alive = alive_, request = std::move(request), respond = std::move(respond), unknown](auto found) mutable {
+    if (!*alive) return;
+    if (found && *found) return receive(*found, std::move(request), std::move(respond));
+    if (found) return unknown(respond);
+    overloaded_.increment();
+    respond(busy(found.error().message));
+  });
+}
+
+void Hooks::receive(const std::shared_ptr<Watch>& watch, std::shared_ptr<const plugin::WebhookRequest> request, Respond respond) {
   if (watch->provider == nullptr) {
     auto missing = problem(503, "Service Unavailable", "the plugin for " + watch->record.provider + " is not loaded");
     missing.retry_after_s = 30;
@@ -129,9 +153,7 @@ void Hooks::queue(const std::shared_ptr<Conversation>& conversation, Watch::Turn
   // What is in the journal is claimed again when its lease ends.
   if (entered || conversation->stored) return;
   overloaded_.increment();
-  auto busy = problem(503, "Service Unavailable", entered.error().message);
-  busy.retry_after_s = 1;
-  conversation->answer(std::move(busy));
+  conversation->answer(busy(entered.error().message));
 }
 
 void Hooks::run(const std::shared_ptr<Conversation>& conversation) {
@@ -141,6 +163,7 @@ void Hooks::run(const std::shared_ptr<Conversation>& conversation) {
   call.name = watch.record.trigger;
   call.params = watch.record.params;
   call.key = conversation->record.id.to_string();
+  conversation->revision = watch.record.revision;
   call.state = watch.record.state;
   call.state_version = watch.record.state_version;
   call.attempt = conversation->record.attempt;
@@ -200,6 +223,7 @@ void Hooks::ended(const std::shared_ptr<Conversation>& conversation, plugin::Out
 
   Intake::Batch batch;
   batch.watch = conversation->watch;
+  batch.revision = conversation->revision;
   batch.events = std::move(outcome.events);
   batch.state = std::move(outcome.state);
   batch.state_version = outcome.state_version;
@@ -246,16 +270,34 @@ void Hooks::commit(const std::shared_ptr<Conversation>& conversation, Intake::Ba
       accepted_.increment();
       return conversation->answer(std::move(answer));
     }
-    if (done.error().code == Errc::not_found) {  // stopped in the meantime
-      unknown_.increment();
-      return conversation->answer(problem(404, "Not Found", "no flow listens here"));
-    }
-    overloaded_.increment();
-    auto busy = problem(503, "Service Unavailable", "the journal cannot take more now");
-    busy.retry_after_s = 1;
-    conversation->answer(std::move(busy));
+    if (done.error().code == Errc::conflict && conversation->again++ < kTimesAgain) return begin_again(conversation);
+    not_kept(conversation, done.error().code);
   };
   intake_.commit(std::move(batch), std::move(committed));
+}
+
+// Another host has changed the watch: what the plugin said was worked out from an older state or for an older flow.
+void Hooks::begin_again(const std::shared_ptr<Conversation>& conversation) {
+  source_.refresh(conversation->watch, [this, alive = alive_, conversation](Result<> done) {
+    if (!*alive) return;
+    if (done) {
+      conversation->ended = false;
+      return queue(conversation, Watch::Turn::beside_others);
+    }
+    not_kept(conversation, done.error().code);
+  });
+}
+
+void Hooks::not_kept(const std::shared_ptr<Conversation>& conversation, Errc code) {
+  if (code != Errc::not_found) {
+    overloaded_.increment();
+    return conversation->answer(busy("the journal cannot take more now"));
+  }
+  // Stopped in the meantime, perhaps by another host.
+  const auto& watch = conversation->watch;
+  if (watches_.find(watch->record.id) == watch) watches_.erase(watch->record.id);
+  unknown_.increment();
+  conversation->answer(nobody_listens());
 }
 
 void Hooks::retry_open_deliveries() {
@@ -273,7 +315,7 @@ void Hooks::retry_open_deliveries() {
 
 void Hooks::retry(journal::OpenDelivery open) {
   auto watch = watches_.find(open.record.watch);
-  if (!watch) return close_lost_delivery(open.record);
+  if (!watch) return find_watch_of(std::move(open));
   if (watch->provider == nullptr) return;  // its lease ends, and it is claimed again
   auto request = std::make_shared<plugin::WebhookRequest>();
   request->method = open.record.method;
@@ -293,6 +335,19 @@ void Hooks::retry(journal::OpenDelivery open) {
   if (auto parsed = JsonDocument::parse(request->body)) conversation->body = *std::move(parsed);
   conversation->request = std::move(request);
   queue(conversation, Watch::Turn::beside_others);
+}
+
+// It may be one that another host has begun.
+void Hooks::find_watch_of(journal::OpenDelivery open) {
+  background_.post([this, alive = alive_, open = std::move(open)]() mutable {
+    auto record = source_.read(open.record.watch);
+    loop_.post([this, alive, record = std::move(record), open = std::move(open)]() mutable {
+      if (!*alive || !record) return;  // its lease ends, and it is claimed again
+      if (!*record || (*record)->status != "active") return close_lost_delivery(open.record);
+      if (!watches_.find(open.record.watch)) source_.insert(**std::move(record));
+      retry(std::move(open));
+    });
+  });
 }
 
 // Its flow was switched off before the delivery was worked on.

@@ -8,6 +8,7 @@
 #include "core/loop.hpp"
 #include "core/metrics.hpp"
 #include "engine/intake.hpp"
+#include "engine/watch_source.hpp"
 #include "engine/watch_table.hpp"
 #include "journal/journal.hpp"
 #include "store/database.hpp"
@@ -29,7 +30,7 @@ class Hooks {
   using Respond = std::move_only_function<void(HookAnswer)>;
 
   Hooks(Loop& loop, Executor& background, const Clock& clock, store::Database& database, const vault::Vault& vault,
-        WatchTable& watches, Intake& intake);
+        WatchTable& watches, WatchSource& source, Intake& intake);
   ~Hooks();
 
   // respond is called once, after the commit or the refusal.
@@ -44,6 +45,9 @@ class Hooks {
 
  private:
   struct Conversation;
+  void receive(const std::shared_ptr<Watch>& watch, std::shared_ptr<const plugin::WebhookRequest> request, Respond respond);
+  void not_kept(const std::shared_ptr<Conversation>& conversation, Errc code);
+  void begin_again(const std::shared_ptr<Conversation>& conversation);
   void queue(const std::shared_ptr<Conversation>& conversation, Watch::Turn turn);
   void run(const std::shared_ptr<Conversation>& conversation);
   void out_of_patience(const std::shared_ptr<Conversation>& conversation);
@@ -51,6 +55,7 @@ class Hooks {
   void failed(const std::shared_ptr<Conversation>& conversation, const plugin::Outcome& outcome);
   void commit(const std::shared_ptr<Conversation>& conversation, Intake::Batch batch, HookAnswer answer);
   void retry(journal::OpenDelivery open);
+  void find_watch_of(journal::OpenDelivery open);
   void close_lost_delivery(const journal::DeliveryRecord& record);
 
   Loop& loop_;
@@ -59,6 +64,7 @@ class Hooks {
   store::Database& database_;
   const vault::Vault& vault_;
   WatchTable& watches_;
+  WatchSource& source_;
   Intake& intake_;
   std::string callback_base_;
   bool claiming_ = false;

@@ -2,17 +2,32 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "core/log.hpp"
 
 namespace patchbay::engine {
 namespace {
 
-constexpr int kPage = 500;
+constexpr int kClaim = 500;
+constexpr std::size_t kLongestKey = 200;
+
+// A long key is told by its hash: that two share one costs order where none was asked for, and nothing else.
+std::string key_of(const flow::Flow& rules, const std::string& trigger_node, const journal::EventRecord& event,
+                   const std::shared_ptr<const JsonDocument>& body) {
+  auto document = body;
+  if (!event.is_body) {
+    if (auto parsed = JsonDocument::parse(event.data)) document = *std::move(parsed);
+  }
+  auto key = document ? rules.key_of(trigger_node, document->root()) : "";
+  if (key.size() > kLongestKey) key = fmt::format("#{:016x}", std::hash<std::string>{}(key));
+  return key;
+}
 
 }  // namespace
 
 Intake::Intake(Loop& loop, Executor& background, const Clock& clock, journal::Journal& journal, RunStore& runs,
-               FlowCache& flows, Runner& runner, std::chrono::milliseconds load_retry)
+               FlowCache& flows, Runner& runner, IntakeSettings settings, bool shared)
     : loop_(loop),
       background_(background),
       clock_(clock),
@@ -20,12 +35,13 @@ Intake::Intake(Loop& loop, Executor& background, const Clock& clock, journal::Jo
       runs_(runs),
       flows_(flows),
       runner_(runner),
-      load_retry_(load_retry),
+      settings_(settings),
+      shared_(shared),
       events_(metrics::counter("patchbay_events_total", "Events recorded")),
       duplicates_(metrics::counter("patchbay_duplicate_events_total", "Events dropped because their key was known")) {
-  runner_.on_ended([this](RunId id) {
-    if (loading_) ended_.insert(id);
-    if (spilled_ && !loading_ && runner_.is_half_empty()) load_open_runs();
+  runner_.on_left([this](std::optional<Timestamp> frees) {
+    if (frees) look_at(*frees);
+    else if (look_more_ && !looking_ && runner_.is_half_empty()) look();
   });
 }
 
@@ -39,6 +55,7 @@ void Intake::commit(Batch batch, Done done) {
   ingest.flow = record.flow;
   ingest.flow_version = record.flow_version;
   ingest.user = record.user;
+  ingest.revision = batch.revision;
   ingest.now = now;
   ingest.delivery = std::move(batch.delivery);
   ingest.finished_delivery = std::move(batch.finished_delivery);
@@ -54,6 +71,8 @@ void Intake::commit(Batch batch, Done done) {
     added.is_body = event.is_request_body;
     added.data = std::move(event.data);
     added.occurred = event.occurred;
+    choose_place(added, ingest, record.node, batch.body);
+    if (!added.claimed) continue;
     committing_.insert(added.run);
     runs.push_back(added.run);
   }
@@ -63,7 +82,7 @@ void Intake::commit(Batch batch, Done done) {
     if (!result) {
       for (const auto& run : runs) committing_.erase(run);
       // A database that went away may have committed it all the same.
-      if (!runs.empty() && result.error().code == Errc::unavailable) load_again_later();
+      if (result.error().code == Errc::unavailable) recount_later();
       return done(std::unexpected(result.error()));
     }
     committed(watch, *result, body);
@@ -81,7 +100,9 @@ void Intake::committed(const std::shared_ptr<Watch>& watch, const journal::Inges
   if (ingest.state) {
     watch->record.state = *ingest.state;
     watch->record.state_version = ingest.state_version;
+    ++watch->record.revision;
   }
+  bool free = false;
   for (const auto& event : ingest.events) {
     committing_.erase(event.run);
     if (event.duplicate) {
@@ -89,6 +110,10 @@ void Intake::committed(const std::shared_ptr<Watch>& watch, const journal::Inges
       continue;
     }
     events_.increment();
+    if (!event.claimed) {
+      free = true;
+      continue;
+    }
     auto data = body;
     if (!event.is_body) {
       auto parsed = JsonDocument::parse(event.data);
@@ -100,89 +125,159 @@ void Intake::committed(const std::shared_ptr<Watch>& watch, const journal::Inges
     }
     start_run(ingest, event, watch->record.node, std::move(data));
   }
+  if (free) look();
+}
+
+// Whether this host carries the run out at once, or in which lane it waits. Of one flow no more are in memory than leave
+// room for the others.
+void Intake::choose_place(journal::EventRecord& event, const journal::Ingest& ingest, const std::string& trigger_node,
+                          const std::shared_ptr<const JsonDocument>& body) {
+  event.claimed = runner_.size() + committing_.size() < runner_.limit() && !(shared_ && runner_.is_saturated());
+  const auto flow = flows_.get(ingest.flow, ingest.flow_version, ingest.user);
+  if (!flow) return;  // told when it begins
+  const auto& rules = *(*flow)->flow;
+  const auto id = ingest.flow.to_string();
+  if (rules.order == flow::Order::strict || rules.concurrency > 0) {
+    event.lane = id;
+    event.lane_width = rules.order == flow::Order::strict ? 1 : rules.concurrency;
+  } else if (rules.order == flow::Order::per_key) {
+    event.lane = id + ":" + key_of(rules, trigger_node, event, body);
+    event.lane_width = 1;
+  } else if (runner_.runs_of(ingest.flow) >= settings_.runs_of_flow) {
+    event.lane = id;
+    event.lane_width = static_cast<int>(settings_.runs_of_flow);
+  }
+  if (!event.lane.empty()) event.claimed = false;
 }
 
 void Intake::start_run(const journal::Ingest& ingest, const journal::EventRecord& event,
                        const std::string& trigger_node, std::shared_ptr<const JsonDocument> data) {
-  if (!runner_.has_room()) {
-    spilled_ = true;
-    return;
-  }
+  NewRun run{event.run, ingest.user, event.id, nullptr, trigger_node, std::move(data)};
   auto flow = flows_.get(ingest.flow, ingest.flow_version, ingest.user);
-  if (!flow) {
-    log::error("engine", "run {} has to wait: {}", event.run.to_string(), flow.error().message);
-    load_again_later();
-    return;
-  }
-  runner_.start({event.run, ingest.user, event.id, *std::move(flow), trigger_node, std::move(data)});
+  if (!flow) return runner_.put_off(run, clock_.now() + settings_.load_retry, flow.error().message);
+  run.flow = *std::move(flow);
+  runner_.start(std::move(run));
 }
 
-void Intake::load_again_later() {
-  if (std::exchange(load_timer_, true)) return;
-  loop_.after(load_retry_, [this, alive = alive_] {
+void Intake::begin() {
+  look();
+  look_later();
+  recount_later();
+}
+
+void Intake::look_later() {
+  loop_.after(settings_.look, [this, alive = alive_] {
     if (!*alive) return;
-    load_timer_ = false;
-    load_open_runs();
+    look();
+    look_later();
   });
 }
 
-void Intake::load_open_runs() {
-  if (loading_) {
-    load_more_ = true;
+// One timer, for the first of them.
+void Intake::look_at(Timestamp due) {
+  if (wake_at_ && *wake_at_ <= due) return;
+  if (wake_ != 0) loop_.cancel(wake_);
+  wake_at_ = due;
+  const auto pause = std::chrono::ceil<std::chrono::milliseconds>(due - clock_.now());
+  if (pause > settings_.look) {  // the regular look comes first
+    wake_ = 0;
+    wake_at_.reset();
     return;
   }
-  loading_ = true;
-  spilled_ = false;
-  ended_.clear();
-  load_page(RunId{});
+  wake_ = loop_.after(std::max(pause, std::chrono::milliseconds{0}), [this, alive = alive_] {
+    if (!*alive) return;
+    wake_ = 0;
+    wake_at_.reset();
+    look();
+  });
 }
 
-void Intake::load_page(RunId after) {
-  background_.post([this, alive = alive_, after] {
-    auto page = runs_.load_open(after, kPage);
-    loop_.post([this, alive, page = std::move(page)]() mutable {
-      if (*alive) loaded(std::move(page), kPage);
+void Intake::look() {
+  const auto room = std::min<std::size_t>(runner_.room(), kClaim);
+  if (looking_ || room == 0 || runner_.is_saturated()) {
+    look_more_ = true;
+    return;
+  }
+  looking_ = true;
+  look_more_ = false;
+  background_.post([this, alive = alive_, now = clock_.now(), limit = static_cast<int>(room)] {
+    auto result = runs_.claim(now, limit);
+    loop_.post([this, alive, result = std::move(result), limit]() mutable {
+      if (*alive) claimed(std::move(result), limit);
     });
   });
 }
 
-void Intake::loaded(Result<std::vector<OpenRun>> page, int limit) {
-  if (!page) {
-    log::error("engine", "open runs could not be read: {}", page.error().message);
-    loading_ = false;
-    return load_again_later();
-  }
-  for (auto& run : *page) {
-    if (runner_.holds(run.id) || committing_.contains(run.id) || ended_.contains(run.id)) continue;
-    if (!runner_.has_room()) {
-      spilled_ = true;
-      break;
-    }
-    resume(run);
-  }
-  if (!spilled_ && std::ssize(*page) == limit) return load_page(page->back().id);
-  loading_ = false;
-  ended_.clear();
-  if (std::exchange(load_more_, false)) load_open_runs();
+void Intake::claimed(Result<Claimed> result, int limit) {
+  looking_ = false;
+  if (!result) return log::error("engine", "open runs could not be claimed: {}", result.error().message);
+  for (auto& run : result->runs) resume(run);
+  if (std::ssize(result->runs) == limit || std::exchange(look_more_, false)) return look();
+  if (result->runs.empty() && result->next) look_at(*result->next);
 }
 
-void Intake::resume(OpenRun& run) {
-  auto flow = flows_.get(run.flow, run.flow_version, run.user);
-  auto data = JsonDocument::parse(run.data);
+void Intake::resume(OpenRun& open) {
+  NewRun run{open.id, open.user, open.event, nullptr, open.trigger_node, nullptr, open.lane, open.lane_width};
+  auto flow = flows_.get(open.flow, open.flow_version, open.user);
+  auto data = JsonDocument::parse(open.data);
   if (!flow || !data) {
-    log::error("engine", "run {} has to wait: {}", run.id.to_string(),
-               flow ? data.error().message : flow.error().message);
-    if (!flow && may_pass(flow.error().code)) load_again_later();
-    return;
+    const auto& error = flow ? data.error() : flow.error();
+    const auto until = !flow && may_pass(error.code) ? std::optional(clock_.now() + settings_.load_retry) : std::nullopt;
+    return runner_.put_off(run, until, error.message);
   }
-  auto trigger = run.trigger_node;
-  if (trigger.empty()) {
+  if (run.trigger_node.empty()) {  // the watch is gone
     const auto& nodes = (*flow)->flow->nodes;
     const auto found =
         std::find_if(nodes.begin(), nodes.end(), [](const auto& node) { return node.kind == flow::NodeKind::trigger; });
-    if (found != nodes.end()) trigger = found->id;
+    if (found != nodes.end()) run.trigger_node = found->id;
   }
-  runner_.resume({run.id, run.user, run.event, *std::move(flow), trigger, *std::move(data)}, run.steps, run.started);
+  run.flow = *std::move(flow);
+  run.data = *std::move(data);
+  runner_.resume(std::move(run), {std::move(open.steps), open.started, open.interrupted});
+}
+
+// What was committed without an answer has this host's name, but this host does not know it. Lanes: two hosts may have
+// missed each other.
+void Intake::recount_later() {
+  const bool soon = std::exchange(recount_soon_, true);
+  if (soon) return;
+  loop_.after(settings_.load_retry, [this, alive = alive_] {
+    if (!*alive) return;
+    recount_soon_ = false;
+    recount();
+  });
+}
+
+void Intake::recount() {
+  if (std::exchange(recounting_, true)) return recount_later();
+  background_.post([this, alive = alive_, now = clock_.now()] {
+    auto own = runs_.own();
+    auto opened = runs_.open_stuck_lanes(now);
+    loop_.post([this, alive, own = std::move(own), opened = std::move(opened)] {
+      if (!*alive) return;
+      recounting_ = false;
+      if (!own || !opened) return recount_later();
+      give_up_unknown(*own);
+      if (*opened) look();
+    });
+  });
+}
+
+// A claim that is under way has been answered before: both are asked on the background's thread, one after another.
+void Intake::give_up_unknown(const std::vector<RunId>& own) {
+  std::vector<RunId> unknown;
+  for (const auto& run : own) {
+    if (!runner_.holds(run) && !committing_.contains(run)) unknown.push_back(run);
+  }
+  if (unknown.empty()) return;
+  background_.post([this, alive = alive_, unknown = std::move(unknown), now = clock_.now()] {
+    auto given = runs_.give_up(unknown, now);
+    loop_.post([this, alive, given = std::move(given)] {
+      if (!*alive) return;
+      if (!given) return recount_later();
+      look();
+    });
+  });
 }
 
 }  // namespace patchbay::engine

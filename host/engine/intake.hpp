@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_set>
+#include <vector>
 
 #include "core/loop.hpp"
 #include "core/metrics.hpp"
@@ -15,42 +16,58 @@
 
 namespace patchbay::engine {
 
+struct IntakeSettings {
+  std::chrono::milliseconds load_retry{5'000};   // until the store is asked again that gave no answer
+  std::chrono::milliseconds look{1'000};         // how often it is asked for runs that nobody has
+  std::chrono::milliseconds recount{30'000};     // how often for runs of this host that it does not know
+  std::size_t runs_of_flow = 250;                // in memory; more of one flow wait in the store, one after another
+};
+
 // From what a plugin's task brought to runs under way: commits events, state and delivery together, and only then
-// starts the runs. What does not fit into memory stays in the store and is fetched when there is room; the same path
-// goes on with open runs after a restart. On the loop's thread only; background does the reading that blocks.
+// starts the runs. What does not fit into memory, or has to wait, stays in the store, where whoever has room claims it;
+// the same way goes on with what another host, or this one before its restart, has left. On the loop's thread only;
+// background does what blocks.
 class Intake {
  public:
   Intake(Loop& loop, Executor& background, const Clock& clock, journal::Journal& journal, RunStore& runs,
-         FlowCache& flows, Runner& runner, std::chrono::milliseconds load_retry);
+         FlowCache& flows, Runner& runner, IntakeSettings settings, bool shared);
   ~Intake();
 
   struct Batch {
     std::shared_ptr<Watch> watch;
-    std::vector<plugin::EmittedEvent> events;
-    std::optional<std::string> state;
+    std::optional<std::int64_t> revision = {};  // of the watch, that its task worked from; none: it holds for any
+    std::vector<plugin::EmittedEvent> events = {};
+    std::optional<std::string> state = {};
     int state_version = 0;
-    std::optional<Timestamp> next_at;
-    std::optional<journal::DeliveryRecord> delivery;           // new
-    std::optional<journal::DeliveryRecord> finished_delivery;  // committed before
-    std::shared_ptr<const JsonDocument> body;                  // of the delivery, parsed
+    std::optional<Timestamp> next_at = {};
+    std::optional<journal::DeliveryRecord> delivery = {};           // new
+    std::optional<journal::DeliveryRecord> finished_delivery = {};  // committed before
+    std::shared_ptr<const JsonDocument> body = {};                  // of the delivery, parsed
   };
   using Done = std::move_only_function<void(Result<>)>;
 
   // done runs after the commit, when the runs have begun. Errc::exhausted (also by done): the queue is full.
   void commit(Batch batch, Done done);
 
-  // Fetches open runs from the store, as far as there is room.
-  void load_open_runs();  // also while it does so already: then once more
+  // Claims runs that nobody has, as far as there is room. A timer, hints of other hosts and runs that end call it.
+  void look();
+  // Looks from now on.
+  void begin();
 
  private:
   void committed(const std::shared_ptr<Watch>& watch, const journal::Ingest& ingest,
                  const std::shared_ptr<const JsonDocument>& body);
+  void choose_place(journal::EventRecord& event, const journal::Ingest& ingest, const std::string& trigger_node,
+                    const std::shared_ptr<const JsonDocument>& body);
   void start_run(const journal::Ingest& ingest, const journal::EventRecord& event, const std::string& trigger_node,
                  std::shared_ptr<const JsonDocument> data);
-  void loaded(Result<std::vector<OpenRun>> runs, int limit);
-  void load_page(RunId after);
+  void claimed(Result<Claimed> result, int limit);
   void resume(OpenRun& run);
-  void load_again_later();
+  void look_later();
+  void look_at(Timestamp due);
+  void recount();
+  void recount_later();
+  void give_up_unknown(const std::vector<RunId>& own);
 
   Loop& loop_;
   Executor& background_;
@@ -59,13 +76,15 @@ class Intake {
   RunStore& runs_;
   FlowCache& flows_;
   Runner& runner_;
-  const std::chrono::milliseconds load_retry_;
-  std::unordered_set<RunId> committing_;  // their runs begin with their commit, not by loading
-  std::unordered_set<RunId> ended_;       // while loading: runs that ended after the page was read
-  bool loading_ = false;
-  bool load_more_ = false;  // somebody asked while it was loading
-  bool spilled_ = false;  // open runs in the store that are not in memory
-  bool load_timer_ = false;
+  const IntakeSettings settings_;
+  const bool shared_;  // other hosts may help
+  std::unordered_set<RunId> committing_;  // their runs begin with their commit
+  bool looking_ = false;
+  bool look_more_ = false;     // somebody asked while it was looking
+  bool recounting_ = false;
+  bool recount_soon_ = false;
+  std::uint64_t wake_ = 0;     // the timer of the next run that is due
+  std::optional<Timestamp> wake_at_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   metrics::Counter events_;
   metrics::Counter duplicates_;

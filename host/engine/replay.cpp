@@ -100,14 +100,14 @@ Result<RunId> insert_replay(store::Database& database, const ReplayWish& wish, T
       if (auto copied = copy_steps(transaction, old_run, new_run, again); !copied) return copied;
     }
     auto added = transaction.execute(
-        "INSERT INTO runs (id, flow_id, flow_version, user_id, watch_id, event_id, status, created_at, replay_of, replay_from) "
-        "SELECT $1, flow_id, $2, user_id, watch_id, event_id, 'pending', $3, id, $4 FROM runs WHERE id = $5",
+        "INSERT INTO runs (id, flow_id, flow_version, user_id, watch_id, event_id, status, created_at, wake_at, replay_of, replay_from) "
+        "SELECT $1, flow_id, $2, user_id, watch_id, event_id, 'pending', $3, $3, id, $4 FROM runs WHERE id = $5",
         {std::string_view(new_run), std::int64_t{version}, micros(now),
          wish.from.empty() ? store::Param{nullptr} : store::Param{std::string_view(wish.from)}, std::string_view(old_run)});
     if (!added) return std::unexpected(added.error());
     auto taken = transaction.execute("DELETE FROM dead_letters WHERE run_id = $1", {std::string_view(old_run)});
     if (!taken) return std::unexpected(taken.error());
-    return {};
+    return transaction.announce();
   });
   if (!written) return std::unexpected(written.error());
   return made;

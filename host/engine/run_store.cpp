@@ -1,6 +1,9 @@
 #include "engine/run_store.hpp"
 
+#include <algorithm>
+
 #include "core/log.hpp"
+#include "journal/journal.hpp"
 #include "journal/packed_body.hpp"
 
 namespace patchbay::engine {
@@ -60,11 +63,25 @@ Result<> insert_steps(store::Transaction& transaction, std::span<store::GroupCom
   return {};
 }
 
+// Those that somebody has ended in the meantime (cancelled) stay as they are.
+Result<> mark_over(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items) {
+  for (auto* item : items) {
+    auto& save = static_cast<SaveItem&>(*item);
+    if (!save.update.status) continue;
+    auto row = transaction.execute("SELECT finished_at FROM runs WHERE id = $1", {std::string_view(save.run_text)}, [&save](const store::Row& row) {
+      save.update.over = !row.is_null(0) && time_at(row, 0) != save.update.status->finished;
+    });
+    if (!row) return std::unexpected(row.error());
+  }
+  return {};
+}
+
 Result<> update_runs(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items) {
   constexpr std::size_t kColumns = 5;
   std::vector<Param> params;
   for (auto* item : items) {
-    const auto& save = static_cast<const SaveItem&>(*item);
+    auto& save = static_cast<SaveItem&>(*item);
+    save.update.over = false;
     if (!save.update.status) continue;
     const auto& status = *save.update.status;
     params.insert(params.end(), {std::string_view(save.run_text), std::string_view(status.status),
@@ -72,9 +89,32 @@ Result<> update_runs(store::Transaction& transaction, std::span<store::GroupComm
   }
   if (params.empty()) return {};
   auto changed = transaction.execute_many(
-      "UPDATE runs SET status = $2, started_at = $3, finished_at = $4, error = $5 WHERE id = $1", kColumns, params);
+      "UPDATE runs SET status = $2, started_at = $3, finished_at = $4, error = $5 "
+      "WHERE id = $1 AND status IN ('pending', 'running')",
+      kColumns, params);
   if (!changed) return std::unexpected(changed.error());
-  return {};
+  return *changed == std::ssize(params) / static_cast<std::ptrdiff_t>(kColumns) ? Result<>{} : mark_over(transaction, items);
+}
+
+// Runs that this host gives up, and the places in lanes of those that ended.
+Result<> hand_over(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items) {
+  std::vector<Param> free;
+  std::vector<Param> lanes;
+  for (auto* item : items) {
+    const auto& save = static_cast<const SaveItem&>(*item);
+    if (save.update.free_at) free.insert(free.end(), {std::string_view(save.run_text), micros(*save.update.free_at)});
+    if (save.update.lane.empty()) continue;
+    lanes.insert(lanes.end(), {std::string_view(save.update.lane), std::int64_t{save.update.lane_width}, micros(save.update.now)});
+  }
+  if (!free.empty()) {
+    auto given = transaction.execute_many(
+        "UPDATE runs SET host = NULL, wake_at = $2, interrupted = 0 WHERE id = $1 AND status IN ('pending', 'running')", 2, free);
+    if (!given) return std::unexpected(given.error());
+  }
+  if (lanes.empty()) return {};
+  auto opened = journal::open_lanes(transaction, lanes);
+  if (!opened) return std::unexpected(opened.error());
+  return *opened > 0 ? transaction.announce() : Result<>{};
 }
 
 Result<> insert_dead_letters(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items) {
@@ -114,6 +154,24 @@ Result<> load_steps(store::Transaction& transaction, OpenRun& run) {
   return {};
 }
 
+Result<> load_event(store::Transaction& transaction, OpenRun& run) {
+  auto read = transaction.execute(
+      "SELECT w.node_id, e.data, d.body, d.body_size FROM events e LEFT JOIN watches w ON w.id = e.watch_id "
+      "LEFT JOIN deliveries d ON d.id = e.delivery_id WHERE e.id = $1",
+      {std::string_view(run.event.to_string())}, [&](const store::Row& row) {
+        run.trigger_node = row.text(0);
+        if (!row.is_null(1)) {
+          run.data = row.text(1);
+          return;
+        }
+        auto body = journal::unpack_body(row.blob(2), row.integer(3));
+        if (!body) log::error("engine", "run {}: {}", run.id.to_string(), body.error().message);
+        run.data = std::move(body).value_or("");
+      });
+  if (!read) return std::unexpected(read.error());
+  return {};
+}
+
 }  // namespace
 
 void RunStore::attach(store::GroupCommit& queue, std::size_t place) {
@@ -131,20 +189,37 @@ Result<> RunStore::save(RunUpdate& update, Done done) {
 Result<> RunStore::apply(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items) {
   if (auto done = insert_steps(transaction, items); !done) return done;
   if (auto done = update_runs(transaction, items); !done) return done;
+  if (auto done = hand_over(transaction, items); !done) return done;
   return insert_dead_letters(transaction, items);
 }
 
-Result<std::vector<OpenRun>> RunStore::load_open(RunId after, int limit) {
-  std::vector<OpenRun> runs;
-  auto read = database_.read([&](store::Transaction& transaction) -> Result<> {
-    runs.clear();
+Result<Claimed> RunStore::claim(Timestamp now, int limit) {
+  Claimed claimed;
+  // Asked often and mostly in vain, so a reader asks: the writer has the commits to do.
+  auto looked = database_.read([&](store::Transaction& transaction) -> Result<> {
+    claimed.next.reset();
     auto rows = transaction.execute(
-        "SELECT r.id, r.flow_id, r.flow_version, r.user_id, r.watch_id, r.event_id, r.started_at, w.node_id, e.data, "
-        "d.body, d.body_size FROM runs r JOIN events e ON e.id = r.event_id LEFT JOIN watches w ON w.id = r.watch_id "
-        "LEFT JOIN deliveries d ON d.id = e.delivery_id "
-        "WHERE r.status IN ('pending', 'running') AND r.id > $1 ORDER BY r.id LIMIT $2",
-        {std::string_view(after.to_string()), std::int64_t{limit}}, [&runs](const store::Row& row) {
-          OpenRun run;
+        "SELECT wake_at FROM runs WHERE host IS NULL AND status IN ('pending', 'running') AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1", {},
+        [&](const store::Row& row) { claimed.next = time_at(row, 0); });
+    if (!rows) return std::unexpected(rows.error());
+    return {};
+  });
+  if (!looked) return std::unexpected(looked.error());
+  if (!claimed.next || *claimed.next > now || limit <= 0) return claimed;
+
+  auto taken = database_.write([&](store::Transaction& transaction) -> Result<> {
+    claimed.runs.clear();
+    auto in = transaction.execute("SELECT id FROM hosts WHERE id = $1 /*postgresql: FOR KEY SHARE*/", {std::string_view(host_)},
+                                  [&](const store::Row&) { claimed.runs.emplace_back(); });
+    if (!in) return std::unexpected(in.error());
+    if (claimed.runs.empty()) return fail(Errc::unavailable, "this host is not among those that work on the database");
+    claimed.runs.clear();
+    auto rows = transaction.execute(
+        "UPDATE runs SET host = $1 WHERE id IN (SELECT id FROM runs WHERE host IS NULL AND status IN ('pending', 'running') "
+        "AND wake_at <= $2 ORDER BY wake_at LIMIT $3 /*postgresql: FOR UPDATE SKIP LOCKED*/) "
+        "RETURNING id, flow_id, flow_version, user_id, watch_id, event_id, started_at, interrupted, lane, lane_width",
+        {std::string_view(host_), micros(now), std::int64_t{limit}}, [&](const store::Row& row) {
+          auto& run = claimed.runs.emplace_back();
           run.id = RunId::parse(row.text(0)).value_or(RunId{});
           run.flow = FlowId::parse(row.text(1)).value_or(FlowId{});
           run.flow_version = static_cast<int>(row.integer(2));
@@ -152,24 +227,74 @@ Result<std::vector<OpenRun>> RunStore::load_open(RunId after, int limit) {
           run.watch = WatchId::parse(row.text(4)).value_or(WatchId{});
           run.event = EventId::parse(row.text(5)).value_or(EventId{});
           run.started = time_at(row, 6);
-          run.trigger_node = row.text(7);
-          if (row.is_null(8)) {
-            auto body = journal::unpack_body(row.blob(9), row.integer(10));
-            if (!body) log::error("engine", "run {}: {}", run.id.to_string(), body.error().message);
-            run.data = std::move(body).value_or("");
-          } else {
-            run.data = row.text(8);
-          }
-          runs.push_back(std::move(run));
+          run.interrupted = row.integer(7) != 0;
+          run.lane = row.text(8);
+          run.lane_width = static_cast<int>(row.integer(9));
         });
     if (!rows) return std::unexpected(rows.error());
-    for (auto& run : runs) {
+    for (auto& run : claimed.runs) {
+      if (auto loaded = load_event(transaction, run); !loaded) return loaded;
       if (auto loaded = load_steps(transaction, run); !loaded) return loaded;
     }
     return {};
   });
+  if (!taken) return std::unexpected(taken.error());
+  std::sort(claimed.runs.begin(), claimed.runs.end(), [](const OpenRun& a, const OpenRun& b) { return a.id < b.id; });
+  return claimed;
+}
+
+Result<std::vector<RunId>> RunStore::own() {
+  std::vector<RunId> runs;
+  auto read = database_.read([&](store::Transaction& transaction) -> Result<> {
+    runs.clear();
+    auto rows = transaction.execute("SELECT id FROM runs WHERE host = $1 AND status IN ('pending', 'running')", {std::string_view(host_)},
+                                    [&](const store::Row& row) { runs.push_back(RunId::parse(row.text(0)).value_or(RunId{})); });
+    if (!rows) return std::unexpected(rows.error());
+    return {};
+  });
   if (!read) return std::unexpected(read.error());
   return runs;
+}
+
+Result<> RunStore::give_up(const std::vector<RunId>& runs, Timestamp now) {
+  std::vector<std::string> ids;
+  for (const auto& run : runs) ids.push_back(run.to_string());
+  std::vector<Param> params;
+  for (const auto& id : ids) params.insert(params.end(), {std::string_view(id), std::string_view(host_), micros(now)});
+  return database_.write([&](store::Transaction& transaction) -> Result<> {
+    auto given = transaction.execute_many(
+        "UPDATE runs SET host = NULL, wake_at = $3, interrupted = 1 WHERE id = $1 AND host = $2 AND status IN ('pending', 'running')", 3, params);
+    if (!given) return std::unexpected(given.error());
+    return transaction.announce();
+  });
+}
+
+Result<bool> RunStore::open_stuck_lanes(Timestamp now) {
+  std::vector<std::pair<std::string, std::int64_t>> lanes;
+  auto read = database_.read([&](store::Transaction& transaction) -> Result<> {
+    lanes.clear();
+    auto rows = transaction.execute(
+        "SELECT lane, MAX(lane_width), COUNT(COALESCE(host, CAST(wake_at AS TEXT))) FROM runs WHERE lane IS NOT NULL "
+        "AND status IN ('pending', 'running') GROUP BY lane HAVING COUNT(*) > COUNT(COALESCE(host, CAST(wake_at AS TEXT)))",
+        {}, [&](const store::Row& row) {
+          if (row.integer(2) < row.integer(1)) lanes.emplace_back(row.text(0), row.integer(1));
+        });
+    if (!rows) return std::unexpected(rows.error());
+    return {};
+  });
+  if (!read) return std::unexpected(read.error());
+  if (lanes.empty()) return false;
+  std::vector<Param> params;
+  for (const auto& [lane, width] : lanes) params.insert(params.end(), {std::string_view(lane), width, micros(now)});
+  std::int64_t opened = 0;
+  auto written = database_.write([&](store::Transaction& transaction) -> Result<> {
+    auto changed = journal::open_lanes(transaction, params);
+    if (!changed) return std::unexpected(changed.error());
+    opened = *changed;
+    return opened > 0 ? transaction.announce() : Result<>{};
+  });
+  if (!written) return std::unexpected(written.error());
+  return opened > 0;
 }
 
 }  // namespace patchbay::engine

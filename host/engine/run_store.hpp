@@ -46,7 +46,11 @@ struct RunUpdate {
   };
   std::optional<Status> status;
   std::optional<DeadLetter> dead_letter;
+  std::optional<Timestamp> free_at;  // this host gives the run up; whoever has room goes on with it then
+  std::string lane;                  // of a run that ends: the next one of its lane may begin
+  int lane_width = 0;
   Timestamp now;
+  bool over = false;  // set by the commit: the run had ended before, by somebody else's hand
 };
 
 // A run that was accepted and has not ended, with all that is needed to go on with it.
@@ -60,7 +64,16 @@ struct OpenRun {
   std::optional<Timestamp> started;
   std::string trigger_node;  // empty when the watch is gone: then the flow's only trigger
   std::string data;          // of the event, JSON
+  bool interrupted = false;  // its host died: what it had begun is not known
+  std::string lane;          // empty: none
+  int lane_width = 0;
   std::vector<StepRow> steps;
+};
+
+// What a claim brought.
+struct Claimed {
+  std::vector<OpenRun> runs;
+  std::optional<Timestamp> next;  // when the next one is due that nobody has
 };
 
 // Writes runs and steps through the same group commit as the journal.
@@ -68,19 +81,27 @@ class RunStore : public store::GroupCommit::Applier {
  public:
   using Done = std::move_only_function<void(Result<>, RunUpdate)>;  // the update comes back, to be tried again
 
-  explicit RunStore(store::Database& database) : database_(database) {}
+  // host: the id of this one.
+  RunStore(store::Database& database, std::string host) : database_(database), host_(std::move(host)) {}
   void attach(store::GroupCommit& queue, std::size_t place);
 
   // done runs on the group commit's executor. Errc::exhausted at once, update untouched, when the queue is full.
   Result<> save(RunUpdate& update, Done done);
 
-  // Oldest first, ids greater than `after`. Blocks.
-  Result<std::vector<OpenRun>> load_open(RunId after, int limit);
+  // Takes runs that nobody has and that are due, the longest due first, at most so many. Blocks.
+  Result<Claimed> claim(Timestamp now, int limit);
+  // The open runs that this host has. Blocks.
+  Result<std::vector<RunId>> own();
+  // Gives up those of them that it does not know. Blocks.
+  Result<> give_up(const std::vector<RunId>& runs, Timestamp now);
+  // Lets lanes go on in which nobody saw the place that came free: two hosts may miss each other. True: one did. Blocks.
+  Result<bool> open_stuck_lanes(Timestamp now);
 
   Result<> apply(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items) override;
 
  private:
   store::Database& database_;
+  const std::string host_;
   store::GroupCommit* queue_ = nullptr;
   std::size_t place_ = 0;
 };

@@ -11,7 +11,7 @@ namespace patchbay::engine {
 struct Runner::Run {
   NewRun start;
   Timestamp started;
-  bool resumed = false;  // until its first nodes have been launched again
+  bool interrupted = false;  // its host died: until its first nodes have been launched again
   std::vector<NodeRun> nodes;
   std::vector<JsonView> outputs;
   std::vector<std::shared_ptr<const JsonDocument>> documents;  // that the outputs point into
@@ -19,9 +19,25 @@ struct Runner::Run {
   std::string error;                                           // the first failure that ends the run
   std::size_t work = flow::kWork;                              // what is left for its conditions, all together
   int saving = 0;                                              // results on their way to the store
+  bool left = false;                                           // not in memory any more: what comes for it is dropped
 
   const flow::Flow& flow() const { return *start.flow->flow; }
+  [[nodiscard]] bool any(std::initializer_list<NodeState> states) const {
+    return std::any_of(nodes.begin(), nodes.end(), [&](const NodeRun& node) {
+      return std::find(states.begin(), states.end(), node.state) != states.end();
+    });
+  }
 };
+
+namespace {
+
+constexpr std::string_view kUnknown = "the host stopped while the provider was being asked: nobody knows whether it was done";
+
+std::string_view provider_of(const flow::Node& node) { return std::string_view(node.operation).substr(0, node.operation.find('.')); }
+
+bool has_not_answered(Errc code) { return code == Errc::unavailable || code == Errc::timeout || code == Errc::cancelled; }
+
+}  // namespace
 
 Runner::Runner(Loop& loop, const Clock& clock, RunStore& store, plugin::Registry& registry, RunnerSettings settings)
     : loop_(loop),
@@ -29,6 +45,7 @@ Runner::Runner(Loop& loop, const Clock& clock, RunStore& store, plugin::Registry
       store_(store),
       registry_(registry),
       settings_(settings),
+      launches_(settings.concurrent_reactions),
       completed_(metrics::counter("executions_total", "Runs that ended, by status", {{"status", "completed"}})),
       failed_(metrics::counter("executions_total", "Runs that ended, by status", {{"status", "failed"}})),
       retries_(metrics::counter("patchbay_step_retries_total", "Reaction attempts after the first")),
@@ -43,38 +60,49 @@ void Runner::start(NewRun run) {
   add(state);
 }
 
-void Runner::resume(NewRun run, const std::vector<StepRow>& steps, std::optional<Timestamp> started) {
+void Runner::resume(NewRun run, const Before& before) {
   auto state = std::make_shared<Run>();
   state->start = std::move(run);
-  state->started = started.value_or(clock_.now());
-  state->resumed = true;
+  state->started = before.started.value_or(clock_.now());
+  state->interrupted = before.interrupted;
   state->nodes.resize(state->flow().nodes.size());
   state->outputs.resize(state->nodes.size());
-  for (const auto& step : steps) {
-    const auto& nodes = state->flow().nodes;
+  restore(*state, before);
+  add(state);
+}
+
+void Runner::restore(Run& run, const Before& before) {
+  for (const auto& step : before.steps) {
+    const auto& nodes = run.flow().nodes;
     const auto node = std::find_if(nodes.begin(), nodes.end(), [&](const auto& n) { return n.id == step.node; });
     if (node == nodes.end()) continue;
     const auto index = static_cast<std::size_t>(node - nodes.begin());
-    auto& known = state->nodes[index];
+    auto& known = run.nodes[index];
     known.attempt = step.attempt;
     known.started = step.started;
     known.not_before = step.next;
+    known.port = step.port;
     if (step.status == "failed") {
       known.state = NodeState::failed;
-      known.port = step.port;
-      if (node->on_error == flow::OnError::stop) state->error = step.error;
+      if (node->on_error == flow::OnError::stop) run.error = fmt::format("{}: {}", node->id, step.error);
       if (node->on_error == flow::OnError::next) known.state = NodeState::done;
     }
-    if (step.status == "completed") {
-      known.state = NodeState::done;
-      known.port = step.port;
-      if (auto output = JsonDocument::parse(step.output.empty() ? "null" : step.output)) {
-        state->documents.push_back(*output);
-        state->outputs[index] = (*output)->root();
-      }
+    if (step.status == "completed") known.state = NodeState::done;
+    if (step.status == "maybe") known.state = NodeState::parked;
+    if (step.status == "running" && !step.next && before.interrupted) {  // marked, and then the host died
+      known.state = NodeState::parked;
+      known.input = step.input;
+      auto parked = row(run, index, "maybe");
+      parked.error = kUnknown;
+      parked.finished.reset();
+      run.unsaved.push_back(std::move(parked));
+    }
+    if (step.status != "completed" && step.status != "failed") continue;
+    if (auto output = JsonDocument::parse(step.output.empty() ? "null" : step.output)) {
+      run.documents.push_back(*output);
+      run.outputs[index] = (*output)->root();
     }
   }
-  add(state);
 }
 
 void Runner::add(const RunPointer& run) {
@@ -89,8 +117,57 @@ void Runner::add(const RunPointer& run) {
     if (fired) run->outputs[i] = run->start.data->root();
   }
   runs_.emplace(run->start.id, run);
+  ++by_flow_[run->start.flow->id];
   in_progress_.set(static_cast<double>(runs_.size()));
   advance(run);
+}
+
+std::size_t Runner::runs_of(FlowId flow) const {
+  const auto found = by_flow_.find(flow);
+  return found == by_flow_.end() ? 0 : found->second;
+}
+
+void Runner::forget(const RunPointer& run) {
+  if (std::exchange(run->left, true) || runs_.erase(run->start.id) == 0) return;
+  const auto count = by_flow_.find(run->start.flow->id);
+  if (--count->second == 0) by_flow_.erase(count);
+  in_progress_.set(static_cast<double>(runs_.size()));
+}
+
+void Runner::cancel(RunId id) {
+  const auto found = runs_.find(id);
+  if (found != runs_.end()) forget(RunPointer(found->second));
+  if (left_) left_(clock_.now());
+}
+
+void Runner::abandon() {
+  for (auto& [id, run] : runs_) run->left = true;
+  runs_.clear();
+  by_flow_.clear();
+  *alive_ = false;
+  alive_ = std::make_shared<bool>(true);
+  launches_ = LaunchQueue<Launch>(settings_.concurrent_reactions);
+  breaker_ = {};
+  reactions_ = 0;
+  in_progress_.set(0);
+}
+
+void Runner::put_off(const NewRun& run, std::optional<Timestamp> until, const std::string& reason) {
+  log::warn("engine", "run {} {}: {}", run.id.to_string(), until ? "has to wait" : "cannot be carried out", reason);
+  RunUpdate update;
+  update.run = run.id;
+  update.now = clock_.now();
+  update.free_at = until;
+  if (!until) {
+    update.status = RunUpdate::Status{"failed", update.now, update.now, reason};
+    update.lane = run.lane;
+    update.lane_width = run.lane_width;
+    update.dead_letter = DeadLetter{run.user, run.trigger_node, reason};
+  }
+  auto state = std::make_shared<Run>();
+  state->start = run;
+  state->saving = 1;
+  submit(state, std::move(update));
 }
 
 bool Runner::edges_decided(const Run& run, std::size_t index, bool& fired) const {
@@ -100,7 +177,9 @@ bool Runner::edges_decided(const Run& run, std::size_t index, bool& fired) const
     switch (from.state) {
       case NodeState::undecided:
       case NodeState::waiting:
+      case NodeState::sleeping:
       case NodeState::running:
+      case NodeState::parked:
         return false;
       case NodeState::done:
         fired |= edge.port.empty() || edge.port == from.port;
@@ -154,87 +233,138 @@ void Runner::evaluate_condition(Run& run, std::size_t index) {
 // Decides what can be decided (the nodes are in an order that makes one pass enough), starts the reactions that are
 // due, and ends the run when nothing is left.
 void Runner::advance(const RunPointer& run) {
-  if (run->saving > 0) return;  // goes on when the results are stored
-  bool open = false;
+  if (run->saving > 0 || run->left) return;  // goes on when the results are stored
   for (std::size_t i = 0; i < run->nodes.size(); ++i) {
     decide(*run, i);
     auto& node = run->nodes[i];
-    if (node.state == NodeState::waiting) {
-      node.maybe_begun = run->resumed;
-      launch(run, i);
-    }
-    open |= node.state == NodeState::running || node.state == NodeState::undecided;
+    if (node.state != NodeState::waiting) continue;
+    node.maybe_begun = node.maybe_begun || run->interrupted;
+    launch(run, i);
   }
-  run->resumed = false;
-  if (!open) return save(run, {});
+  run->interrupted = false;
+  const bool nothing_runs = !run->any({NodeState::running, NodeState::sleeping}) || rest_until(*run);
+  if (run->saving == 0 && nothing_runs) return save(run, {});
   flush_launches();
 }
 
 void Runner::launch(const RunPointer& run, std::size_t index) {
   auto& node = run->nodes[index];
-  node.state = NodeState::running;
-  if (const auto due = std::exchange(node.not_before, std::nullopt); due && *due > clock_.now()) {
-    return launch_after(std::chrono::duration_cast<std::chrono::milliseconds>(*due - clock_.now()), run, index);
+  if (node.not_before && *node.not_before > clock_.now()) {
+    node.maybe_begun = false;  // it was waiting when the host died
+    return sleep(run, index, *node.not_before);
   }
-  launches_.emplace_back(run, index);
+  node.not_before.reset();
+  if (run->flow().nodes[index].on_unknown == flow::OnUnknown::park && !node.marked) return mark_begun(run, index);
+  enqueue(run, index);
 }
 
-void Runner::launch_after(std::chrono::milliseconds pause, const RunPointer& run, std::size_t index) {
-  loop_.after(pause, [this, alive = alive_, run, index] {
-    if (!*alive) return;
-    launch(run, index);
-    flush_launches();
+void Runner::enqueue(const RunPointer& run, std::size_t index) {
+  run->nodes[index].state = NodeState::running;
+  launches_.push(provider_of(run->flow().nodes[index]), run->start.flow->id, {run, index});
+}
+
+// What may not be repeated blindly is said to begin before it does: after a crash a person decides about it.
+void Runner::mark_begun(const RunPointer& run, std::size_t index) {
+  auto& node = run->nodes[index];
+  node.marked = true;
+  node.state = NodeState::waiting;  // goes on when that is stored
+  if (node.attempt == 0) node.started = clock_.now();
+  auto begun = row(*run, index, "running");
+  begun.attempt = node.attempt + 1;
+  begun.finished.reset();
+  run->unsaved.push_back(std::move(begun));
+  save(run, {});
+}
+
+// The run may rest in the store in the meantime: then nothing is left of it here but the timer.
+void Runner::sleep(const RunPointer& run, std::size_t index, Timestamp until) {
+  auto& node = run->nodes[index];
+  node.state = NodeState::sleeping;
+  node.not_before = until;
+  const auto pause = std::chrono::ceil<std::chrono::milliseconds>(until - clock_.now());
+  loop_.after(std::max(pause, std::chrono::milliseconds{0}), [this, alive = alive_, weak = std::weak_ptr(run), index] {
+    const auto run = weak.lock();
+    if (!*alive || !run || run->left || run->nodes[index].state != NodeState::sleeping) return;
+    run->nodes[index].not_before.reset();
+    run->nodes[index].state = NodeState::waiting;
+    advance(run);
   });
+}
+
+// When nothing of the run is under way and its next node is due later than is worth keeping it: when that is.
+std::optional<Timestamp> Runner::rest_until(const Run& run) const {
+  if (draining_ || run.any({NodeState::running, NodeState::waiting})) return std::nullopt;
+  std::optional<Timestamp> first;
+  for (const auto& node : run.nodes) {
+    if (node.state == NodeState::sleeping && (!first || *node.not_before < *first)) first = node.not_before;
+  }
+  if (!first || *first - clock_.now() <= settings_.longest_pause) return std::nullopt;
+  return first;
 }
 
 void Runner::flush_launches() {
   if (flushing_) return;  // a reaction that ends at once comes back here
   flushing_ = true;
-  while (!launches_.empty() && reactions_ < settings_.concurrent_reactions && !draining_) {
-    auto [run, index] = std::move(launches_.front());
-    launches_.pop_front();
-    begin_reaction(run, index);
+  while (!draining_) {
+    auto launch = launches_.pop();
+    if (!launch) break;
+    ++reactions_;
+    if (launch->run->left) reaction_over(*launch);
+    else begin_reaction(launch->run, launch->index);
   }
   flushing_ = false;
+}
+
+void Runner::reaction_over(const Launch& launch) {
+  --reactions_;
+  launches_.done(provider_of(launch.run->flow().nodes[launch.index]), launch.run->start.flow->id);
 }
 
 void Runner::begin_reaction(const RunPointer& run, std::size_t index) {
   const auto& definition = run->flow().nodes[index];
   auto& node = run->nodes[index];
+  const auto connection = run->start.flow->connections[index];
+  const Breaker::Key key{std::string(provider_of(definition)), connection};
+  if (const auto until = breaker_.wait_until(key, node.attempt > 0, clock_.now())) {
+    reaction_over({run, index});
+    return postpone(run, index, *until, definition.operation + " waits: " + key.first + " has not answered lately");
+  }
   if (node.attempt == 0) node.started = clock_.now();
-  // After a restart nobody knows whether the first attempt was made, so it counts as made: plugins look before they
+  // After a crash nobody knows whether the first attempt was made, so it counts as made: plugins look before they
   // repeat what they cannot make harmless.
   node.attempt = std::max(node.attempt + 1, node.maybe_begun ? 2 : 1);
+  node.marked = false;
 
   node.input.clear();
   const auto rendered = definition.params.render({run->flow().names, run->outputs}, node.input);
-  if (!rendered) return fail_step_for_good(run, index, rendered.error());
-
-  const auto dot = definition.operation.find('.');
-  auto* provider = registry_.provider(std::string_view(definition.operation).substr(0, dot));
-  if (provider == nullptr) {
-    const Error missing{Errc::unavailable, "the plugin for " + definition.operation + " is not loaded"};
-    return step_failed(run, index, missing, std::nullopt);
+  auto* provider = registry_.provider(key.first);
+  if (!rendered || provider == nullptr) {
+    reaction_over({run, index});
+    breaker_.failed(key, false, clock_.now());
+    if (!rendered) return fail_step_for_good(run, index, rendered.error());
+    return step_failed(run, index, {Errc::unavailable, "the plugin for " + definition.operation + " is not loaded"}, std::nullopt);
   }
 
   plugin::Call call;
   call.verb = plugin::Verb::reaction;
-  call.name = definition.operation.substr(dot + 1);
+  call.name = definition.operation.substr(key.first.size() + 1);
   call.params = node.input;
   call.key = run->start.id.to_string() + ":" + definition.id;
   call.attempt = node.attempt;
-  call.connection = run->start.flow->connections[index];
+  call.connection = connection;
   call.deadline = clock_.now() + definition.timeout;
-  ++reactions_;
-  provider->begin(std::move(call), [this, alive = alive_, run, index](plugin::Outcome outcome) {
+  provider->begin(std::move(call), [this, alive = alive_, run, index, key](plugin::Outcome outcome) {
     if (!*alive) return;
-    --reactions_;
+    reaction_over({run, index});
+    if (outcome.error) breaker_.failed(key, has_not_answered(outcome.error->code), clock_.now());
+    else breaker_.succeeded(key);
     reaction_ended(run, index, std::move(outcome));
     flush_launches();
   });
 }
 
 void Runner::reaction_ended(const RunPointer& run, std::size_t index, plugin::Outcome outcome) {
+  if (run->left) return;
   // Cancelled by a shutdown: nothing is known about it, so nothing is stored, and the restart repeats it.
   if (draining_ && outcome.error && outcome.error->code == Errc::cancelled) return;
   if (outcome.error) return step_failed(run, index, *outcome.error, outcome.next);
@@ -291,13 +421,20 @@ void Runner::step_failed(const RunPointer& run, std::size_t index, const Error& 
       wait ? std::chrono::duration_cast<std::chrono::milliseconds>(*wait) : back_off(definition.retry, node.attempt);
   log::info("engine", "run {} step {} attempt {} failed, again in {} ms: {}", run->start.id.to_string(), definition.id,
             node.attempt, pause.count(), error.message);
+  postpone(run, index, clock_.now() + pause, error.message);
+}
+
+// Its next attempt comes then, and the store knows. Nothing is under way at the provider.
+void Runner::postpone(const RunPointer& run, std::size_t index, Timestamp until, const std::string& reason) {
   auto waiting = row(*run, index, "running");
-  waiting.error = error.message;
+  waiting.error = reason;
   waiting.finished.reset();
-  waiting.next = clock_.now() + pause;
+  waiting.next = until;
   run->unsaved.push_back(std::move(waiting));
+  run->nodes[index].marked = false;
+  run->nodes[index].maybe_begun = false;
+  sleep(run, index, until);
   save(run, {});
-  launch_after(pause, run, index);
 }
 
 void Runner::fail_step_for_good(const RunPointer& run, std::size_t index, const Error& error) {
@@ -326,52 +463,61 @@ void Runner::fail_step_for_good(const RunPointer& run, std::size_t index, const 
   save(run, std::move(update));
 }
 
-// Writes what was decided. When nothing is open any more the run's end goes into the same transaction; otherwise the
-// run goes on after the commit.
+// Writes what was decided. When nothing is open any more the run's end goes into the same transaction; when all that is
+// left sleeps, the run is given back with it; otherwise the run goes on after the commit.
 void Runner::save(const RunPointer& run, RunUpdate update) {
   // Decide as far as possible first: then the last reaction's result and the run's end are one write.
   for (std::size_t i = 0; i < run->nodes.size(); ++i) decide(*run, i);
-  const bool ended = std::none_of(run->nodes.begin(), run->nodes.end(), [](const NodeRun& node) {
-    return node.state == NodeState::undecided || node.state == NodeState::waiting || node.state == NodeState::running;
-  });
   update.run = run->start.id;
   update.now = clock_.now();
   std::move(run->unsaved.begin(), run->unsaved.end(), std::back_inserter(update.steps));
   run->unsaved.clear();
-  if (ended) {
-    update.status =
-        RunUpdate::Status{run->error.empty() ? "completed" : "failed", run->started, update.now, run->error};
-  } else {
-    update.status = RunUpdate::Status{"running", run->started, std::nullopt, ""};
+  RunUpdate::Status status{"running", run->started, std::nullopt, ""};
+  if (!run->any({NodeState::waiting, NodeState::sleeping, NodeState::running})) {
+    if (run->any({NodeState::parked})) {
+      status.status = "paused";
+      status.error = kUnknown;
+      const auto parked = std::find_if(run->nodes.begin(), run->nodes.end(), [](const auto& node) { return node.state == NodeState::parked; });
+      update.dead_letter = DeadLetter{run->start.user, run->flow().nodes[static_cast<std::size_t>(parked - run->nodes.begin())].id, std::string(kUnknown)};
+    } else {
+      status = {run->error.empty() ? "completed" : "failed", run->started, update.now, run->error};
+      update.lane = run->start.lane;
+      update.lane_width = run->start.lane_width;
+    }
   }
+  update.status = std::move(status);
+  if (run->saving == 0) update.free_at = rest_until(*run);  // what is on its way must not come after others have the run
   ++run->saving;
-  submit(run, std::move(update), ended);
+  submit(run, std::move(update));
 }
 
 // Until the store takes it: a result is kept, never dropped, for the provider has done its part.
-void Runner::submit(const RunPointer& run, RunUpdate update, bool ended) {
-  const auto again = [this, alive = alive_, run, ended](RunUpdate kept, const Error& error) {
+void Runner::submit(const RunPointer& run, RunUpdate update) {
+  const auto again = [this, alive = alive_, run](RunUpdate kept, const Error& error) {
     log::error("engine", "run {} could not be stored, again in {} ms: {}", run->start.id.to_string(),
                settings_.save_retry.count(), error.message);
-    loop_.after(settings_.save_retry, [this, alive, run, ended, kept = std::move(kept)]() mutable {
-      if (*alive) submit(run, std::move(kept), ended);
+    loop_.after(settings_.save_retry, [this, alive, run, kept = std::move(kept)]() mutable {
+      if (*alive) submit(run, std::move(kept));
     });
   };
-  const auto queued = store_.save(update, [this, alive = alive_, run, ended, again](Result<> done, RunUpdate kept) {
+  const auto queued = store_.save(update, [this, alive = alive_, run, again](Result<> done, RunUpdate kept) {
     if (!*alive) return;
     if (!done) return again(std::move(kept), done.error());
-    saved(run, ended);
+    saved(run, kept);
   });
   if (!queued) again(std::move(update), queued.error());
 }
 
-void Runner::saved(const RunPointer& run, bool ended) {
+void Runner::saved(const RunPointer& run, const RunUpdate& update) {
   --run->saving;
-  if (!ended) return advance(run);
-  (run->error.empty() ? completed_ : failed_).increment();
-  runs_.erase(run->start.id);
-  in_progress_.set(static_cast<double>(runs_.size()));
-  if (ended_) ended_(run->start.id);
+  const bool ended = update.over || (update.status && update.status->status != "running");
+  if (!ended && !update.free_at) return advance(run);
+  if (update.status && update.status->status == "completed") completed_.increment();
+  if (update.status && update.status->status == "failed") failed_.increment();
+  forget(run);
+  if (!left_) return;
+  if (update.free_at) left_(update.free_at);
+  else left_(update.lane.empty() ? std::nullopt : std::optional(update.now));
 }
 
 }  // namespace patchbay::engine

@@ -1,8 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
-#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -13,6 +11,8 @@
 #include "core/loop.hpp"
 #include "core/metrics.hpp"
 #include "core/time.hpp"
+#include "engine/breaker.hpp"
+#include "engine/launch_queue.hpp"
 #include "engine/run_store.hpp"
 #include "flow/flow.hpp"
 #include "plugin/registry.hpp"
@@ -36,16 +36,27 @@ struct NewRun {
   std::shared_ptr<const ReadyFlow> flow;
   std::string trigger_node;
   std::shared_ptr<const JsonDocument> data;
+  std::string lane = {};  // that the run stands in; empty: none
+  int lane_width = 0;
+};
+
+// What was stored of a run that begins again.
+struct Before {
+  std::vector<StepRow> steps;
+  std::optional<Timestamp> started;
+  bool interrupted = false;  // its host died with it: what was begun is not known
 };
 
 struct RunnerSettings {
   std::size_t runs = 10'000;  // in memory; more wait in the store
   std::size_t concurrent_reactions = 1'000;
   std::chrono::milliseconds save_retry{500};  // when the store takes no result
+  std::chrono::milliseconds longest_pause{2'000};  // that a run spends in memory; for a longer one it rests in the store
 };
 
 // Executes runs: decides nodes in the flow's order, renders parameters, calls reactions, retries, stores each result
-// before the next reaction starts. On the loop's thread only.
+// before the next reaction starts. A run that only waits is given back to the store until it is due. On the loop's thread
+// only.
 class Runner {
  public:
   Runner(Loop& loop, const Clock& clock, RunStore& store, plugin::Registry& registry, RunnerSettings settings);
@@ -55,53 +66,77 @@ class Runner {
   [[nodiscard]] bool has_room() const { return runs_.size() < settings_.runs; }
   [[nodiscard]] bool holds(RunId id) const { return runs_.contains(id); }
   [[nodiscard]] std::size_t size() const { return runs_.size(); }
+  [[nodiscard]] std::size_t limit() const { return settings_.runs; }
+  [[nodiscard]] std::size_t room() const { return settings_.runs - std::min(settings_.runs, runs_.size()); }
+  // As many reactions wait as may run at once: another host would be faster.
+  [[nodiscard]] bool is_saturated() const { return launches_.size() >= settings_.concurrent_reactions; }
+  [[nodiscard]] std::size_t runs_of(FlowId flow) const;
 
   // Begins a run that the journal has committed.
   void start(NewRun run);
-  // Goes on with a run of before: steps are what was stored of it.
-  void resume(NewRun run, const std::vector<StepRow>& steps, std::optional<Timestamp> started);
+  // Goes on with a run of before.
+  void resume(NewRun run, const Before& before);
+  // Gives a run back that cannot begin now, or (no time) fails it for good, with the reason.
+  void put_off(const NewRun& run, std::optional<Timestamp> until, const std::string& reason);
+  // Somebody has ended it in the store: what is under way of it ends as it will, nothing new begins.
+  void cancel(RunId id);
+  // All of them: another host has them now.
+  void abandon();
 
   [[nodiscard]] bool is_half_empty() const { return runs_.size() < settings_.runs / 2; }
 
-  // Called each time a run has ended and left memory.
-  void on_ended(std::function<void(RunId)> callback) { ended_ = std::move(callback); }
+  // Called each time a run has left memory. frees: a place in a lane, or the run until a time.
+  using Left = std::function<void(std::optional<Timestamp> frees)>;
+  void on_left(Left callback) { left_ = std::move(callback); }
 
   // From now on no new reaction begins; those under way end as they will. Their runs stay open in the store.
   void drain() { draining_ = true; }
   [[nodiscard]] std::size_t reactions_under_way() const { return reactions_; }
 
  private:
-  enum class NodeState { undecided, waiting, running, done, failed, skipped };
+  enum class NodeState { undecided, waiting, sleeping, running, done, failed, skipped, parked };
   struct NodeRun {
     NodeState state = NodeState::undecided;
     std::string port;  // the one that fired
     int attempt = 0;
     std::string input;
     Timestamp started;
-    bool maybe_begun = false;             // before a restart: nobody knows
-    std::optional<Timestamp> not_before;  // the wait that a restart interrupted
+    bool maybe_begun = false;             // before the host died: nobody knows
+    bool marked = false;                  // the store knows that this attempt begins
+    std::optional<Timestamp> not_before;  // while sleeping
   };
   struct Run;
   using RunPointer = std::shared_ptr<Run>;
+  struct Launch {
+    RunPointer run;
+    std::size_t index;
+  };
 
   void add(const RunPointer& run);
   void advance(const RunPointer& run);
   bool decide(Run& run, std::size_t index);
   void evaluate_condition(Run& run, std::size_t index);
+  void restore(Run& run, const Before& before);
   void launch(const RunPointer& run, std::size_t index);
+  void enqueue(const RunPointer& run, std::size_t index);
+  void mark_begun(const RunPointer& run, std::size_t index);
+  void sleep(const RunPointer& run, std::size_t index, Timestamp until);
   void begin_reaction(const RunPointer& run, std::size_t index);
   void reaction_ended(const RunPointer& run, std::size_t index, plugin::Outcome outcome);
   void step_succeeded(const RunPointer& run, std::size_t index, std::string output);
   void step_failed(const RunPointer& run, std::size_t index, const Error& error, std::optional<Duration> wait);
   void fail_step_for_good(const RunPointer& run, std::size_t index, const Error& error);
+  void postpone(const RunPointer& run, std::size_t index, Timestamp until, const std::string& reason);
+  [[nodiscard]] std::optional<Timestamp> rest_until(const Run& run) const;
   void save(const RunPointer& run, RunUpdate update);
-  void submit(const RunPointer& run, RunUpdate update, bool ended);
-  void saved(const RunPointer& run, bool ended);
-  void launch_after(std::chrono::milliseconds pause, const RunPointer& run, std::size_t index);
+  void submit(const RunPointer& run, RunUpdate update);
+  void saved(const RunPointer& run, const RunUpdate& update);
+  void forget(const RunPointer& run);
   [[nodiscard]] bool edges_decided(const Run& run, std::size_t index, bool& fired) const;
   [[nodiscard]] StepRow row(const Run& run, std::size_t index, std::string status) const;
   [[nodiscard]] std::chrono::milliseconds back_off(const flow::Retry& retry, int attempt);
   void flush_launches();
+  void reaction_over(const Launch& launch);
 
   Loop& loop_;
   const Clock& clock_;
@@ -109,11 +144,13 @@ class Runner {
   plugin::Registry& registry_;
   RunnerSettings settings_;
   std::unordered_map<RunId, RunPointer> runs_;
-  std::deque<std::pair<RunPointer, std::size_t>> launches_;  // reactions that wait for a place
+  std::unordered_map<FlowId, std::size_t> by_flow_;
+  LaunchQueue<Launch> launches_;  // reactions that wait for a place
+  Breaker breaker_;
   std::size_t reactions_ = 0;
   bool draining_ = false;
   bool flushing_ = false;
-  std::function<void(RunId)> ended_;
+  Left left_;
   std::minstd_rand random_{std::random_device{}()};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // callbacks look here before they touch this
   metrics::Counter completed_;

@@ -75,6 +75,11 @@ void WatchTable::erase(WatchId id) {
   by_id_.erase(found);
 }
 
+void WatchTable::clear() {
+  by_token_.clear();
+  by_id_.clear();
+}
+
 std::shared_ptr<Watch> WatchTable::by_token(std::string_view token) const {
   const auto found = by_token_.find(token);
   return found == by_token_.end() ? nullptr : found->second;

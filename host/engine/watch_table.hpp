@@ -69,6 +69,7 @@ class WatchTable {
  public:
   void insert(std::shared_ptr<Watch> watch);
   void erase(WatchId id);
+  void clear();
   [[nodiscard]] std::shared_ptr<Watch> by_token(std::string_view token) const;
   [[nodiscard]] std::shared_ptr<Watch> find(WatchId id) const;
   [[nodiscard]] std::vector<std::shared_ptr<Watch>> of_provider(std::string_view provider) const;

@@ -18,13 +18,14 @@ Duration failure_wait(int failures) {
 }  // namespace
 
 WatchTasks::WatchTasks(Loop& loop, Executor& background, const Clock& clock, const vault::Vault& vault,
-                       FlowStore& store, WatchTable& watches, Hooks& hooks, Intake& intake)
+                       FlowStore& store, WatchTable& watches, WatchSource& source, Hooks& hooks, Intake& intake)
     : loop_(loop),
       background_(background),
       clock_(clock),
       vault_(vault),
       store_(store),
       watches_(watches),
+      source_(source),
       hooks_(hooks),
       intake_(intake),
       scheduler_(loop, clock, [this](WatchId id) { due(id); }) {}
@@ -116,6 +117,8 @@ void WatchTasks::ended(const std::shared_ptr<Watch>& watch, plugin::Outcome outc
 
   Intake::Batch batch;
   batch.watch = watch;
+  // A subscription that was made at the provider is kept, whatever a webhook has changed meanwhile.
+  if (polls) batch.revision = watch->record.revision;
   batch.events = std::move(outcome.events);
   batch.state = std::move(outcome.state);
   batch.state_version = outcome.state_version;
@@ -126,10 +129,19 @@ void WatchTasks::ended(const std::shared_ptr<Watch>& watch, plugin::Outcome outc
     watch->record.next = next;
     if (result && next) scheduler_.set(watch->record.id, *next);
     // Nothing of the task was kept, so it is done again.
-    if (!result && polls) scheduler_.set(watch->record.id, clock_.now() + failure_wait(++watch->failures));
+    if (!result && polls) poll_again(watch, result.error().code);
     done(std::move(result));
   };
   intake_.commit(std::move(batch), std::move(committed));
+}
+
+void WatchTasks::poll_again(const std::shared_ptr<Watch>& watch, Errc code) {
+  const auto soon = clock_.now() + failure_wait(++watch->failures);
+  if (code != Errc::not_found && code != Errc::conflict) return scheduler_.set(watch->record.id, soon);
+  // Another host has stopped or changed it.
+  source_.refresh(watch, [this, alive = alive_, watch, soon](Result<> done) {
+    if (*alive && (done || done.error().code != Errc::not_found)) scheduler_.set(watch->record.id, soon);
+  });
 }
 
 void WatchTasks::end(const std::shared_ptr<Watch>& watch, Done done) {

@@ -8,6 +8,7 @@
 #include "engine/flow_store.hpp"
 #include "engine/hooks.hpp"
 #include "engine/intake.hpp"
+#include "engine/watch_source.hpp"
 #include "engine/watch_table.hpp"
 #include "schedule/scheduler.hpp"
 
@@ -20,23 +21,24 @@ class WatchTasks {
   using Done = std::move_only_function<void(Result<>)>;
 
   WatchTasks(Loop& loop, Executor& background, const Clock& clock, const vault::Vault& vault, FlowStore& store,
-             WatchTable& watches, Hooks& hooks, Intake& intake);
+             WatchTable& watches, WatchSource& source, Hooks& hooks, Intake& intake);
   ~WatchTasks();
 
   // The first task of a watch: subscribe, or the first poll, which only remembers where we are.
   void begin(const std::shared_ptr<Watch>& watch, Done done);
-  // Sets the clock for a watch that was loaded at the start.
+  // Sets the clock for a watch of this host that was loaded.
   void schedule(const std::shared_ptr<Watch>& watch);
+  // No watch is this host's any more.
+  void forget_all() { scheduler_.clear(); }
   // Tells the provider to stop and removes the row; done hears of the first try. A provider that does not answer is
   // told again, until it does.
   void end(const std::shared_ptr<Watch>& watch, Done done);
-  void forget(WatchId id) { scheduler_.erase(id); }
-
  private:
   [[nodiscard]] Result<plugin::Call> make_call(const Watch& watch, plugin::Verb verb);
   void due(WatchId id);
   void run(const std::shared_ptr<Watch>& watch, Done done);
   void ended(const std::shared_ptr<Watch>& watch, plugin::Outcome outcome, Done done);
+  void poll_again(const std::shared_ptr<Watch>& watch, Errc code);
   void stop_ended(const std::shared_ptr<Watch>& watch, const plugin::Outcome& outcome, Done done);
 
   Loop& loop_;
@@ -45,6 +47,7 @@ class WatchTasks {
   const vault::Vault& vault_;
   FlowStore& store_;
   WatchTable& watches_;
+  WatchSource& source_;
   Hooks& hooks_;
   Intake& intake_;
   schedule::Scheduler scheduler_;

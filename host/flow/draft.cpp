@@ -21,16 +21,18 @@ constexpr std::int64_t kMostAttempts = 100;
 constexpr std::int64_t kLongestPauseMs = 24 * 3600 * 1000;
 constexpr std::int64_t kLongestTimeoutMs = 600'000;
 
-const Names kFlowMembers{"name", "description", "nodes", "ui"};
+constexpr std::int64_t kMostAtOnce = 10'000;
+
+const Names kFlowMembers{"name", "description", "order", "key", "concurrency", "nodes", "ui"};
 const Names kRetryMembers{"attempts", "first_ms", "longest_ms"};
 const Names kNodeMembers{"id",    "trigger", "reaction",   "if",       "connection", "params",
-                         "after", "retry",   "timeout_ms", "on_error", "ui"};
+                         "after", "retry",   "timeout_ms", "on_error", "on_unknown", "ui"};
 
 // "after" of a trigger is told where edges are checked.
 const Names& members_of(std::optional<NodeKind> kind) {
   static const Names kTrigger{"id", "trigger", "connection", "params", "after", "ui"};
   static const Names kReaction{"id",    "reaction",   "connection", "params", "after",
-                               "retry", "timeout_ms", "on_error",   "ui"};
+                               "retry", "timeout_ms", "on_error",   "on_unknown", "ui"};
   static const Names kCondition{"id", "if", "after", "ui"};
   if (!kind) return kNodeMembers;
   return *kind == NodeKind::trigger ? kTrigger : *kind == NodeKind::reaction ? kReaction : kCondition;
@@ -62,6 +64,7 @@ class Reader {
       if (name->find_first_not_of(" \t\r\n") == std::string::npos) report("/name", "value", "the name is empty");
     }
     if (root["description"]) text(root, "description", "", kLongestDescription);
+    read_order(root, draft);
     check_ui(root, "");
     const auto nodes = root["nodes"];
     if (!nodes) return report("", "missing", "a flow needs nodes");
@@ -188,17 +191,49 @@ class Reader {
   }
 
   void read_condition(const JsonView& value, DraftNode& node) {
-    const auto place = node.pointer + "/if";
+    node.condition = one_expression(value, node.pointer + "/if", "an if", node.condition_position);
+  }
+
+  std::optional<std::string> one_expression(const JsonView& value, const std::string& place, std::string_view what,
+                                            std::size_t& position) {
+    const auto refuse = [&](std::string code, std::string message) {
+      report(place, std::move(code), std::move(message));
+      return std::nullopt;
+    };
     if (value.type() != JsonType::string) {
-      return report(place, "type", "an if is a string with one expression: \"{{ ... }}\"");
+      return refuse("type", fmt::format("{} is a string with one expression: \"{{{{ ... }}}}\"", what));
     }
     auto parts = split_text(value.string());
-    if (!parts) {
-      return report(place, "expression", fmt::format("{} (byte {})", parts.error().message, parts.error().position));
+    if (!parts) return refuse("expression", fmt::format("{} (byte {})", parts.error().message, parts.error().position));
+    if (!is_typed(*parts)) return refuse("expression", fmt::format("{} is one expression: \"{{{{ ... }}}}\"", what));
+    position = parts->front().position;
+    return std::move(parts->front().text);
+  }
+
+  // What stands there, as its place among the words; none: it is not there, or wrong.
+  std::optional<std::size_t> word(const JsonView& object, std::string_view key, const std::string& pointer, const Names& words) {
+    const auto value = object[key];
+    if (!value) return std::nullopt;
+    const auto known = std::ranges::find(words, value.string());
+    if (value.type() == JsonType::string && known != words.end()) return static_cast<std::size_t>(known - words.begin());
+    std::string list;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      list += fmt::format("{}'{}'", i == 0 ? "" : i + 1 == words.size() ? " or " : ", ", words[i]);
     }
-    if (!is_typed(*parts)) return report(place, "expression", "an if is one expression: \"{{ ... }}\"");
-    node.condition = std::move(parts->front().text);
-    node.condition_position = parts->front().position;
+    report(pointer + pointer_step(key), "value", fmt::format("{} is {}{}", key, list, did_you_mean(value.string(), words)));
+    return std::nullopt;
+  }
+
+  void read_order(const JsonView& root, Draft& draft) {
+    static const Names kOrders{"none", "per_key", "strict"};
+    if (const auto order = word(root, "order", "", kOrders)) draft.order = static_cast<Order>(*order);
+    draft.concurrency = static_cast<int>(integer(root, "concurrency", "", 1, kMostAtOnce).value_or(0));
+    if (root["key"]) draft.key = one_expression(root["key"], "/key", "a key", draft.key_position);
+    if (draft.order == Order::per_key && !root["key"]) report("", "missing", "order 'per_key' needs 'key': \"{{ ... }}\"");
+    if (draft.order != Order::per_key && root["key"]) report("/key", "ambiguous", "a key is for order 'per_key'");
+    if (draft.order != Order::none && draft.concurrency > 0) {
+      report("/concurrency", "ambiguous", "with an order one run goes at a time: leave out concurrency");
+    }
   }
 
   void read_after(const JsonView& value, DraftNode& node) {
@@ -239,15 +274,10 @@ class Reader {
       node.timeout = std::chrono::milliseconds(*timeout);
     }
     read_retry(value["retry"], node);
-    const auto rule = value["on_error"];
-    if (!rule) return;
     static const Names kRules{"stop", "continue", "port"};
-    const auto known = std::ranges::find(kRules, rule.string());
-    if (rule.type() != JsonType::string || known == kRules.end()) {
-      return report(node.pointer + "/on_error", "value",
-                    fmt::format("on_error is 'stop', 'continue' or 'port'{}", did_you_mean(rule.string(), kRules)));
-    }
-    node.on_error = static_cast<OnError>(known - kRules.begin());
+    if (const auto rule = word(value, "on_error", node.pointer, kRules)) node.on_error = static_cast<OnError>(*rule);
+    static const Names kUnknown{"repeat", "park"};
+    if (const auto rule = word(value, "on_unknown", node.pointer, kUnknown)) node.on_unknown = static_cast<OnUnknown>(*rule);
   }
 
   void read_retry(const JsonView& value, DraftNode& node) {

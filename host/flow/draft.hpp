@@ -32,11 +32,16 @@ struct DraftNode {
   Retry retry;
   std::chrono::milliseconds timeout{30'000};
   OnError on_error = OnError::stop;
+  OnUnknown on_unknown = OnUnknown::repeat;
 };
 
 struct Draft {
   std::shared_ptr<const JsonDocument> document;  // holds the params
   std::string name;
+  Order order = Order::none;
+  std::optional<std::string> key;  // the expression, without its braces
+  std::size_t key_position = 0;    // of its first byte in the string
+  int concurrency = 0;
   std::vector<DraftNode> nodes;
 };
 

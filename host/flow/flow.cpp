@@ -33,6 +33,9 @@ class Compiler {
     }
     flow->nodes.reserve(graph_.order.size());
     for (const auto index : graph_.order) flow->nodes.push_back(make_node(index, flow->names));
+    flow->order = draft_.order;
+    flow->concurrency = draft_.concurrency;
+    if (draft_.key) compile_key(*flow);
     return flow;
   }
 
@@ -82,7 +85,8 @@ class Compiler {
               .condition = std::nullopt,
               .retry = draft.retry,
               .timeout = draft.timeout,
-              .on_error = draft.on_error};
+              .on_error = draft.on_error,
+              .on_unknown = draft.on_unknown};
     for (const auto& source : graph_.sources[index]) node.after.push_back({place_of_[source.node], source.port});
     if (draft.condition) compile_condition(index, names, node);
     if (draft.kind == NodeKind::condition || (draft.params && draft.params.type() != JsonType::object)) return node;
@@ -131,6 +135,19 @@ class Compiler {
     check_uses(index, node.condition->uses(), place);
   }
 
+  void compile_key(Flow& flow) {
+    auto compiled = Expression::compile(*draft_.key, flow.names);
+    if (!compiled) {
+      const auto& [message, position] = compiled.error();
+      return report("/key", "expression", fmt::format("{} (byte {})", message, draft_.key_position + position));
+    }
+    flow.key = std::move(*compiled);
+    for (const auto use : flow.key->uses()) {
+      if (flow.nodes[use].kind == NodeKind::trigger) continue;
+      report("/key", "not_before", fmt::format("a key is worked out before the run begins: '{}' is no trigger", flow.names[use]));
+    }
+  }
+
   void check_uses(std::size_t index, const std::vector<std::size_t>& uses, const std::string& pointer) {
     for (const auto use : uses) {
       const auto other = graph_.order[use];
@@ -155,6 +172,15 @@ class Compiler {
 const Node* Flow::find(std::string_view id) const {
   const auto found = std::ranges::find(nodes, id, &Node::id);
   return found == nodes.end() ? nullptr : &*found;
+}
+
+std::string Flow::key_of(std::string_view trigger, const JsonView& data) const {
+  std::vector<JsonView> outputs(nodes.size());
+  const auto at = std::ranges::find(names, trigger);
+  if (at != names.end()) outputs[static_cast<std::size_t>(at - names.begin())] = data;
+  std::string text;
+  if (!key || !key->append_json({names, outputs}, text)) text.clear();
+  return text;
 }
 
 std::expected<std::shared_ptr<const Flow>, std::vector<Problem>> compile(std::string_view json,

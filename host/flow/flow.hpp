@@ -22,6 +22,10 @@ struct Retry {
   std::chrono::milliseconds longest{60'000};
 };
 enum class OnError { stop, next, port };  // "stop" (default), "continue", "port"
+// When the host stopped while the provider was being asked: ask again, or leave it to a person.
+enum class OnUnknown { repeat, park };
+// In which order the runs of a flow are carried out: as they come; those of one key one after another; all of them.
+enum class Order { none, per_key, strict };
 
 // An edge: runs after node, on that port ("" where the node has one port: "done"; "true"/"false" of a condition;
 // "error" of a reaction with on_error "port").
@@ -42,6 +46,7 @@ struct Node {
   Retry retry;
   std::chrono::milliseconds timeout{30'000};
   OnError on_error = OnError::stop;
+  OnUnknown on_unknown = OnUnknown::repeat;
 };
 
 // A flow that was checked and can run. nodes is in an order in which each stands behind all it comes after.
@@ -50,7 +55,13 @@ struct Flow {
   std::string name;
   std::vector<Node> nodes;
   std::vector<std::string> names;  // nodes[i].id, as Scope wants it
+  Order order = Order::none;
+  std::optional<Expression> key;  // of Order::per_key, over the trigger's output
+  int concurrency = 0;            // runs at a time; 0: as many as the host likes
   [[nodiscard]] const Node* find(std::string_view id) const;
+  // Of an event of that trigger, for Order::per_key: those whose text is the same come one after another. Where the key
+  // cannot be worked out it is empty.
+  [[nodiscard]] std::string key_of(std::string_view trigger, const JsonView& data) const;
 };
 
 // Limits of what a user may save.

@@ -24,12 +24,14 @@ std::size_t IngestItem::bytes() const {
 
 void IngestItem::finished(Result<> result) {
   if (!result) return done_(std::unexpected(std::move(result.error())));
-  if (refused) return done_(fail(Errc::not_found, "the watch is not active any more"));
+  if (refused) {
+    return done_(fail(*refused, *refused == Errc::conflict ? "the watch was changed in the meantime" : "the watch is not active any more"));
+  }
   done_(std::move(ingest_));
 }
 
 void IngestItem::begin_try() {
-  refused = false;
+  refused.reset();
   for (auto& event : ingest_.events) event.duplicate = false;
   if (std::exchange(has_texts_, true)) return;
   watch_text = IdText(ingest_.watch.uuid());

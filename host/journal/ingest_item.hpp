@@ -39,8 +39,8 @@ class IngestItem final : public store::GroupCommit::Item {
   [[nodiscard]] const DeliveryRecord* source() const;
   [[nodiscard]] int fresh_events() const;
 
-  // Of this try: the watch is stopped, so nothing of this may be stored.
-  bool refused = false;
+  // Of this try: why nothing of this may be stored. Not found: the watch is stopped; conflict: it was changed.
+  std::optional<Errc> refused;
 
   // Valid from the first begin_try() on.
   struct EventTexts {

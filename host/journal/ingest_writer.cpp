@@ -1,6 +1,8 @@
 #include "journal/ingest_writer.hpp"
 
+#include <set>
 #include <unordered_map>
+#include <utility>
 
 namespace patchbay::journal {
 namespace {
@@ -13,8 +15,8 @@ Param status_or_null(int http_status) { return http_status == 0 ? Param{nullptr}
 
 }  // namespace
 
-IngestWriter::IngestWriter(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items)
-    : transaction_(transaction) {
+IngestWriter::IngestWriter(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items, std::string_view host)
+    : transaction_(transaction), host_(host) {
   items_.reserve(items.size());
   params_.reserve(items.size() * 16);
   for (auto* item : items) {
@@ -30,6 +32,7 @@ Result<> IngestWriter::write() {
   if (auto done = insert_events(); !done) return done;
   if (auto done = insert_deliveries(); !done) return done;
   if (auto done = insert_runs(); !done) return done;
+  if (auto done = hand_over_runs(); !done) return done;
   if (auto done = update_deliveries(); !done) return done;
   return update_watches();
 }
@@ -44,17 +47,20 @@ Result<std::int64_t> IngestWriter::flush(std::string_view sql, std::size_t colum
 // One look-up for each watch of the batch. It stands in the writing transaction, so a watch cannot be stopped between
 // this and the commit.
 Result<> IngestWriter::refuse_stopped() {
-  std::unordered_map<WatchId, bool> active;
+  std::unordered_map<WatchId, std::optional<std::int64_t>> revisions;  // of those that are active
   for (const auto* item : items_) {
-    if (active.try_emplace(item->ingest().watch, false).second) params_.emplace_back(item->watch_text.view());
+    if (revisions.try_emplace(item->ingest().watch).second) params_.emplace_back(item->watch_text.view());
   }
-  auto read = flush("SELECT id FROM watches WHERE id = $1 AND status = 'active'", 1, [&active](const store::Row& row) {
-    if (const auto id = WatchId::parse(row.text(0))) active[*id] = true;
+  auto read = flush("SELECT id, revision FROM watches WHERE id = $1 AND status = 'active'", 1, [&revisions](const store::Row& row) {
+    if (const auto id = WatchId::parse(row.text(0))) revisions[*id] = row.integer(1);
   });
   if (!read) return std::unexpected(read.error());
-  std::erase_if(items_, [&active](IngestItem* item) {
-    item->refused = !active[item->ingest().watch];
-    return item->refused;
+  std::erase_if(items_, [&revisions](IngestItem* item) {
+    const auto& stored = revisions[item->ingest().watch];
+    const auto& known = item->ingest().revision;
+    if (!stored) item->refused = Errc::not_found;
+    else if (known && *known != *stored) item->refused = Errc::conflict;
+    return item->refused.has_value();
   });
   return {};
 }
@@ -124,20 +130,46 @@ Result<> IngestWriter::insert_runs() {
     const auto& ingest = item->ingest();
     for (std::size_t i = 0; i < item->event_texts.size(); ++i) {
       if (ingest.events[i].duplicate) continue;
+      const auto& event = ingest.events[i];
+      const bool claimed = event.claimed && event.lane.empty();
       params_.insert(params_.end(), {item->event_texts[i].run.view(), item->flow_text.view(),
                                      std::int64_t{ingest.flow_version}, item->user_text.view(), item->watch_text.view(),
-                                     item->event_texts[i].id.view(), micros(ingest.now)});
+                                     item->event_texts[i].id.view(), micros(ingest.now),
+                                     claimed ? Param{host_} : Param{nullptr},
+                                     claimed || !event.lane.empty() ? Param{nullptr} : Param{micros(ingest.now)},
+                                     text_or_null(event.lane), event.lane.empty() ? Param{nullptr} : Param{std::int64_t{event.lane_width}}});
     }
   }
   auto added = flush(
-      "INSERT INTO runs (id, flow_id, flow_version, user_id, watch_id, event_id, status, created_at) "
-      "VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7)",
-      7);
+      "INSERT INTO runs (id, flow_id, flow_version, user_id, watch_id, event_id, status, created_at, host, wake_at, lane, lane_width) "
+      "VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, $11)",
+      11);
   if (!added) return std::unexpected(added.error());
   return {};
 }
 
+// Those that are not this host's at once: whoever has room is told.
+Result<> IngestWriter::hand_over_runs() {
+  bool free = false;
+  std::set<std::string_view> lanes;
+  for (const auto* item : items_) {
+    for (const auto& event : item->ingest().events) {
+      if (event.duplicate) continue;
+      free |= !event.claimed && event.lane.empty();
+      if (event.lane.empty() || !lanes.insert(event.lane).second) continue;
+      params_.insert(params_.end(), {std::string_view(event.lane), std::int64_t{event.lane_width}, micros(item->ingest().now)});
+    }
+  }
+  if (!lanes.empty()) {
+    auto opened = open_lanes(transaction_, std::exchange(params_, {}));
+    if (!opened) return std::unexpected(opened.error());
+    free |= *opened > 0;
+  }
+  return free ? transaction_.announce() : Result<>{};
+}
+
 Result<> IngestWriter::update_deliveries() {
+  // A claim counts the attempt up, so who comes after the end of his lease changes nothing.
   std::vector<IdText> ids;
   ids.reserve(items_.size());  // views point into it
   for (const auto* item : items_) {
@@ -151,7 +183,7 @@ Result<> IngestWriter::update_deliveries() {
   auto changed = flush(
       "UPDATE deliveries SET status = $2, attempt = $3, next_at = $4, http_status = $5, events = events + $6, error = "
       "$7 "
-      "WHERE id = $1",
+      "WHERE id = $1 AND attempt = $3 AND status = 'processing'",
       7);
   if (!changed) return std::unexpected(changed.error());
   return {};
@@ -174,12 +206,13 @@ Result<> IngestWriter::update_watches() {
     params_.insert(params_.end(),
                    {watch, state != nullptr ? Param{std::string_view(*state->state)} : Param{nullptr},
                     state != nullptr ? Param{std::int64_t{state->state_version}} : Param{nullptr},
-                    change.next != nullptr ? Param{micros(*change.next->ingest().next_at)} : Param{nullptr}});
+                    change.next != nullptr ? Param{micros(*change.next->ingest().next_at)} : Param{nullptr},
+                    change.next != nullptr ? Param{host_} : Param{nullptr}, std::int64_t{state != nullptr ? 1 : 0}});
   }
   auto changed = flush(
       "UPDATE watches SET state = COALESCE($2, state), state_version = COALESCE($3, state_version), "
-      "next_at = COALESCE($4, next_at), error = NULL WHERE id = $1",
-      4);
+      "next_at = COALESCE($4, next_at), host = COALESCE(host, $5), revision = revision + $6, error = NULL WHERE id = $1",
+      6);
   if (!changed) return std::unexpected(changed.error());
   return {};
 }

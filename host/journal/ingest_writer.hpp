@@ -10,7 +10,8 @@ namespace patchbay::journal {
 // Writes the Ingests of one batch, in a handful of statements however many they are. On the commit thread.
 class IngestWriter {
  public:
-  IngestWriter(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items);
+  // host: who carries the runs out; outlives this.
+  IngestWriter(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items, std::string_view host);
 
   Result<> write();
 
@@ -20,12 +21,14 @@ class IngestWriter {
   Result<> mark_duplicates();
   Result<> insert_deliveries();
   Result<> insert_runs();
+  Result<> hand_over_runs();
   Result<> update_deliveries();
   Result<> update_watches();
   // Runs sql over params_ and empties them; returns the rows changed.
   Result<std::int64_t> flush(std::string_view sql, std::size_t columns, const store::OnRow& on_row = {});
 
   store::Transaction& transaction_;
+  std::string_view host_;
   std::vector<IngestItem*> items_;  // without the refused ones, after refuse_stopped()
   std::vector<store::Param> params_;
 };

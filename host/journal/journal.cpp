@@ -29,8 +29,15 @@ Result<> Journal::append(Ingest& ingest, Done done) {
   return queued;
 }
 
+Result<std::int64_t> open_lanes(store::Transaction& transaction, std::span<const store::Param> lanes) {
+  return transaction.execute_many(
+      "UPDATE runs SET wake_at = $3 WHERE host IS NULL AND wake_at IS NULL AND status IN ('pending', 'running') AND id IN ("
+      "SELECT id FROM runs WHERE lane = $1 AND status IN ('pending', 'running') ORDER BY id LIMIT $2)",
+      3, lanes);
+}
+
 Result<> Journal::apply(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items) {
-  return IngestWriter(transaction, items).write();
+  return IngestWriter(transaction, items, host_).write();
 }
 
 }  // namespace patchbay::journal

@@ -44,6 +44,9 @@ struct EventRecord {
   std::string data = {};  // JSON, unless is_body
   Timestamp occurred = {};
   RunId run = {};  // the run that it starts, made in the same transaction
+  bool claimed = true;  // this host carries the run out at once; otherwise whoever claims it
+  std::string lane = {};  // of the run; empty: none. Then it is not claimed, and waits until it is among the lane_width
+  int lane_width = 0;     // oldest open ones of its lane
   // Set by the commit: the key was known, nothing was stored and no run made.
   bool duplicate = false;
 };
@@ -54,6 +57,7 @@ struct Ingest {
   FlowId flow;
   int flow_version = 0;
   UserId user;
+  std::optional<std::int64_t> revision;  // of the watch, that this was worked out from; none: it holds for any
   Timestamp now;
   std::optional<DeliveryRecord> delivery;  // new
   std::optional<DeliveryRecord>
@@ -65,10 +69,14 @@ struct Ingest {
 };
 
 // The durable inbox: writes Ingests through a GroupCommit, each whole or not at all, events once per watch and key.
-// A watch that is stopped in the meantime (its row is gone or not 'active') takes nothing: Errc::not_found.
+// A watch that is stopped in the meantime (its row is gone or not 'active') takes nothing: Errc::not_found; one that was
+// changed neither: Errc::conflict.
 class Journal : public store::GroupCommit::Applier {
  public:
   using Done = std::move_only_function<void(Result<Ingest>)>;  // the ingest comes back with `duplicate` filled in
+
+  // host: the id of this one.
+  explicit Journal(std::string host) : host_(std::move(host)) {}
 
   // queue: the GroupCommit that this is an applier of, set by the wiring once both exist.
   void attach(store::GroupCommit& queue, std::size_t place);
@@ -80,9 +88,14 @@ class Journal : public store::GroupCommit::Applier {
   Result<> apply(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items) override;
 
  private:
+  const std::string host_;
   store::GroupCommit* queue_ = nullptr;
   std::size_t place_ = 0;
 };
+
+// Opens the next places of a lane for its oldest runs, as many as it has: in the transaction that makes or ends one. A lane
+// is a text with its width, as often as there are; rows of three: lane, width, now.
+[[nodiscard]] Result<std::int64_t> open_lanes(store::Transaction& transaction, std::span<const store::Param> lanes);
 
 // Reading, for the API, `why` and the restart. Any thread.
 struct DeliveryFilter {

@@ -110,6 +110,12 @@ void Scheduler::erase(WatchId watch) {
   impl_->arm();
 }
 
+void Scheduler::clear() {
+  impl_->entries.clear();
+  impl_->order.clear();
+  impl_->arm();
+}
+
 void Scheduler::step() { impl_->step(); }
 
 }  // namespace patchbay::schedule

@@ -19,6 +19,7 @@ class Scheduler {
 
   void set(WatchId watch, Timestamp at);  // replaces an earlier time
   void erase(WatchId watch);
+  void clear();
   // Calls back for all that are due at the clock's now. The timer does this; tests call it by hand.
   void step();
 

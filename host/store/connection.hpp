@@ -28,6 +28,7 @@ class Connection {
   // As Transaction has them.
   virtual Result<std::int64_t> run(std::string_view sql, std::size_t columns, std::span<const Param> params, const OnRow& on_row,
                                    Retry& retry) = 0;
+  virtual Result<> announce(Retry& retry) = 0;  // with the commit
   // Retry::reconnect: nobody knows whether it was committed.
   virtual Result<> commit(Retry& retry) = 0;
   virtual void roll_back() = 0;  // when there is something to roll back

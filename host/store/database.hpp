@@ -38,7 +38,8 @@ using OnRow = std::function<void(const Row&)>;
 // $1 parameters, RETURNING, ON CONFLICT; times are BIGINT microseconds, ids 36-character text, JSON text.
 // Statements are prepared once and kept by their text's address, so pass string literals. A statement takes exactly the
 // parameters that it names. After one that failed, all others of the transaction fail with the same error, and so does
-// the transaction.
+// the transaction. What only one of them needs stands in a comment that the other one skips:
+// "SELECT … /*postgresql: FOR KEY SHARE*/".
 class Transaction {
  public:
   virtual ~Transaction() = default;
@@ -52,6 +53,9 @@ class Transaction {
   // the returned rows of all of them, in no promised order. Returns the number of rows changed by all.
   virtual Result<std::int64_t> execute_many(std::string_view sql, std::size_t columns, std::span<const Param> params,
                                             const OnRow& on_row = {}) = 0;
+
+  // Tells the other processes on this database, once this is committed, that there is work: a hint, which may get lost.
+  virtual Result<> announce() = 0;
 
   Result<std::int64_t> execute(std::string_view sql, std::initializer_list<Param> params, const OnRow& on_row = {}) {
     return execute(sql, std::span(params.begin(), params.size()), on_row);
@@ -77,6 +81,11 @@ class Database {
   virtual Result<> run_script(std::string_view sql) = 0;
 
   [[nodiscard]] virtual std::string_view dialect() const = 0;  // "sqlite" or "postgresql"
+
+  // Several hosts may work on it at the same time.
+  [[nodiscard]] virtual bool is_shared() const = 0;
+  // Whether a process that lives holds this place (Options::place).
+  virtual Result<bool> is_held(std::string_view place) = 0;
 };
 
 // Opens what the URL names: "sqlite:/path/to/file.db" ("sqlite::memory:" for tests, shared by this Database's
@@ -84,9 +93,11 @@ class Database {
 struct Options {
   int readers = 4;  // read connections
   std::int64_t busy_timeout_ms = 5000;
-  // For a host, which carries out what is in the database: no second one may. Others (the command line) may still open it.
-  // Errc::conflict: another one works on it. One that lost its place, with its connection, cannot write any more.
-  bool exclusive = false;
+  // The name of a host, which carries out what is in the database. It holds its place until it closes the database or
+  // dies, which the others see at once. Errc::conflict: another host is there and the database is not shared. Others
+  // (the command line) open it without a place.
+  std::string place = {};
+  std::function<void()> on_announcement = {};  // of another process; on a thread of the driver, while it holds a place
 };
 [[nodiscard]] Result<std::unique_ptr<Database>> open(std::string_view url, const Options& options = {});
 

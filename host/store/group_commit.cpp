@@ -29,6 +29,7 @@ struct GroupCommit::Impl {
   Executor& executor;
   const std::vector<Applier*> appliers;
   const Limits limits;
+  const Work guard;
 
   metrics::Counter batches = metrics::counter("patchbay_commit_batches_total", "Transactions of the commit thread");
   metrics::Counter items = metrics::counter("patchbay_commit_items_total", "Items that it committed");
@@ -48,8 +49,13 @@ struct GroupCommit::Impl {
   std::vector<std::vector<Item*>> by_applier;
   std::thread thread;
 
-  Impl(Database& db, Executor& on, std::vector<Applier*> all, Limits most)
-      : database(db), executor(on), appliers(std::move(all)), limits(most), by_applier(appliers.size()) {}
+  Impl(Database& db, Executor& on, std::vector<Applier*> all, Limits most, Work asked_first)
+      : database(db),
+        executor(on),
+        appliers(std::move(all)),
+        limits(most),
+        guard(std::move(asked_first)),
+        by_applier(appliers.size()) {}
 
   void run();
   void commit(std::span<Queued> batch);
@@ -58,8 +64,8 @@ struct GroupCommit::Impl {
   void release(std::span<const Queued> batch);
 };
 
-GroupCommit::GroupCommit(Database& database, Executor& executor, std::vector<Applier*> appliers, Limits limits)
-    : impl_(std::make_unique<Impl>(database, executor, std::move(appliers), limits)) {
+GroupCommit::GroupCommit(Database& database, Executor& executor, std::vector<Applier*> appliers, Limits limits, Work guard)
+    : impl_(std::make_unique<Impl>(database, executor, std::move(appliers), limits, std::move(guard))) {
   impl_->thread = std::thread([impl = impl_.get()] { impl->run(); });
 }
 
@@ -148,6 +154,9 @@ Result<> GroupCommit::Impl::apply(std::span<const Queued> batch) {
   for (auto& list : by_applier) list.clear();
   for (const auto& queued : batch) by_applier[queued.applier].push_back(queued.item.get());
   auto done = database.write([this](Transaction& transaction) -> Result<> {
+    if (guard) {
+      if (auto asked = guard(transaction); !asked) return asked;
+    }
     for (std::size_t i = 0; i < appliers.size(); ++i) {
       if (by_applier[i].empty()) continue;
       if (auto applied = appliers[i]->apply(transaction, by_applier[i]); !applied) return applied;

@@ -51,8 +51,8 @@ class GroupCommit {
   };
 
   // appliers are applied in this order within a batch; they and the database outlive this. finished() runs on executor,
-  // one post a batch.
-  GroupCommit(Database& database, Executor& executor, std::vector<Applier*> appliers, Limits limits);
+  // one post a batch. guard is asked first in each transaction: what it refuses is not made.
+  GroupCommit(Database& database, Executor& executor, std::vector<Applier*> appliers, Limits limits, Work guard = {});
   ~GroupCommit();  // commits what is queued, then joins its thread
 
   // Queues item for applier (its place in `appliers`). Never blocks. Any thread.

@@ -28,6 +28,13 @@ class Attempt final : public Transaction {
     return run(sql, columns, params, on_row);
   }
 
+  Result<> announce() override {
+    if (error_) return std::unexpected(*error_);
+    auto done = connection_.announce(retry_);
+    if (!done) error_ = done.error();
+    return done;
+  }
+
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
   [[nodiscard]] Retry retry() const { return retry_; }
 
@@ -122,6 +129,19 @@ class PooledDatabase final : public Database {
   }
 
   std::string_view dialect() const override { return settings_.dialect; }
+  bool is_shared() const override { return settings_.shared; }
+
+  Result<bool> is_held(std::string_view place) override {
+    bool free = true;
+    if (settings_.take_place.empty()) return !free;
+    auto tried = read([&](Transaction& transaction) -> Result<> {
+      auto row = transaction.execute(settings_.take_place, {place}, [&free](const Row& taken) { free = taken.integer(0) != 0; });
+      if (!row) return std::unexpected(row.error());
+      return {};
+    });
+    if (!tried) return std::unexpected(tried.error());
+    return !free;
+  }
 
  private:
   Result<> open_if_closed(std::unique_ptr<Connection>& connection, Access access) {

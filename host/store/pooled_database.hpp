@@ -15,6 +15,8 @@ struct PoolSettings {
   int tries = 4;  // of a transaction that others were in the way of
   std::function<Result<std::unique_ptr<Connection>>(Access)> open;
   std::function<void()> closed = [] {};  // after the last connection
+  bool shared = false;
+  std::string_view take_place = {};  // a statement: true when nobody holds the place $1; empty: nobody else ever does
 };
 
 // A Database of connections: one writer behind a mutex, so that a process never waits for its own locks, and a pool of

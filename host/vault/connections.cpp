@@ -165,6 +165,8 @@ struct Connections::Impl {
   }
 
   Result<> check(const NewConnection& wanted) const;
+  // nil: all.
+  Result<> load(ConnectionId only);
 };
 
 Result<> Connections::Impl::check(const NewConnection& wanted) const {
@@ -208,18 +210,21 @@ Connections::~Connections() = default;
 
 void Connections::use_manifests(const plugin::Registry& registry) { impl_->registry = &registry; }
 
-Result<> Connections::load() {
+Result<> Connections::load() { return impl_->load({}); }
+
+Result<> Connections::Impl::load(ConnectionId only) {
   struct Sealed {
     Connection connection;
     std::string envelope;
   };
   std::vector<Sealed> all;
-  auto read = impl_->database.read([&](Transaction& transaction) -> Result<> {
+  const auto id = only.is_nil() ? "" : only.to_string();
+  auto read = database.read([&](Transaction& transaction) -> Result<> {
     all.clear();
     auto rows = transaction.execute(
         "SELECT c.id, c.user_id, c.provider, c.name, c.auth_type, c.state, c.created_at, c.updated_at, v.sealed "
-        "FROM connections c JOIN credentials v ON v.connection_id = c.id WHERE v.state = 'active'",
-        {}, [&](const Row& row) {
+        "FROM connections c JOIN credentials v ON v.connection_id = c.id WHERE v.state = 'active' AND (c.id = $1 OR $1 = '')",
+        {std::string_view(id)}, [&](const Row& row) {
           all.push_back({to_connection(row), std::string(row.blob(8))});
         });
     if (!rows) return std::unexpected(rows.error());
@@ -227,14 +232,14 @@ Result<> Connections::load() {
   });
   if (!read) return read;
   for (const auto& [connection, envelope] : all) {
-    auto payload = impl_->vault.open_envelope(envelope, purpose_of(connection.id));
+    auto payload = vault.open_envelope(envelope, purpose_of(connection.id));
     if (!payload) {
       return fail(payload.error().code, fmt::format("the credentials of connection '{}' cannot be read: {}",
                                                     connection.name, payload.error().message));
     }
     const auto fields = from_payload(*payload);
     if (!fields) return fail(Errc::internal, "the credentials of connection '" + connection.name + "' are damaged");
-    impl_->keep(connection, *fields);
+    keep(connection, *fields);
   }
   return {};
 }
@@ -329,8 +334,14 @@ Result<> Connections::remove(UserId user, ConnectionId id) {
 }
 
 Result<> Connections::authorize(egress::HttpRequest& request) {
-  const std::lock_guard lock(impl_->mutex);
-  const auto found = impl_->ready.find(request.connection);
+  std::unique_lock lock(impl_->mutex);
+  auto found = impl_->ready.find(request.connection);
+  if (found == impl_->ready.end() && impl_->database.is_shared()) {  // another host may have made it
+    lock.unlock();
+    if (auto loaded = impl_->load(request.connection); !loaded) return loaded;
+    lock.lock();
+    found = impl_->ready.find(request.connection);
+  }
   if (found == impl_->ready.end())
     return fail(Errc::unauthenticated, "the connection is no more: connect the account again");
   const auto& ready = found->second;

@@ -357,16 +357,55 @@ TEST_P(DatabaseContract, RollsAFailedScriptBack) {
   EXPECT_TRUE(insert(1, "one"));
 }
 
-TEST_P(DatabaseContract, OneHostAtATime) {
-  auto host = store::open(place_->url(), {.exclusive = true});
+template <class Condition>
+bool eventually(Condition condition) {
+  for (int i = 0; i < 500 && !condition(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  return condition();
+}
+
+TEST_P(DatabaseContract, AHostHasItsPlaceUntilItGoes) {
+  auto host = store::open(place_->url(), {.place = "a"});
   ASSERT_TRUE(host) << host.error().message;
-  const auto second = store::open(place_->url(), {.exclusive = true});
-  ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().code, Errc::conflict);
-  EXPECT_THAT(second.error().message, testing::HasSubstr("another host works on"));
+  EXPECT_FALSE(*database_->is_held("nobody"));
+  auto second = store::open(place_->url(), {.place = "b"});
+  ASSERT_EQ(second.has_value(), database_->is_shared());
+  if (second) {
+    EXPECT_TRUE(*database_->is_held("a"));
+    EXPECT_TRUE(*database_->is_held("b"));
+    second->reset();
+    EXPECT_TRUE(eventually([&] { return !*database_->is_held("b"); }));
+  } else {
+    EXPECT_EQ(second.error().code, Errc::conflict);
+    EXPECT_THAT(second.error().message, testing::HasSubstr("another host works on"));
+  }
   EXPECT_TRUE(insert(1, "the command line may"));
   host->reset();
-  EXPECT_TRUE(store::open(place_->url(), {.exclusive = true}));
+  EXPECT_TRUE(store::open(place_->url(), {.place = "c"}));
+}
+
+TEST_P(DatabaseContract, AnAnnouncementIsHeardByOtherHostsAfterTheCommit) {
+  std::atomic<int> heard = 0;
+  auto host = store::open(place_->url(), {.place = "a", .on_announcement = [&heard] { ++heard; }});
+  ASSERT_TRUE(host) << host.error().message;
+  const auto refused = database_->write([](Transaction& transaction) -> Result<> {
+    if (auto announced = transaction.announce(); !announced) return announced;
+    return fail(Errc::invalid, "no");
+  });
+  EXPECT_FALSE(refused);
+  ASSERT_TRUE(database_->write([](Transaction& transaction) { return transaction.announce(); }));
+  EXPECT_TRUE(eventually([&] { return heard == 1; }) == database_->is_shared());
+  EXPECT_LE(heard, 1);
+}
+
+TEST_P(DatabaseContract, SkipsWhatIsForTheOtherDatabase) {
+  ASSERT_TRUE(insert(1, "one"));
+  int rows = 0;
+  ASSERT_TRUE(database_->write([&](Transaction& transaction) -> Result<> {
+    auto done = transaction.execute("SELECT id FROM things ORDER BY id /*postgresql: FOR UPDATE SKIP LOCKED*/", {}, [&](const Row&) { ++rows; });
+    if (!done) return std::unexpected(done.error());
+    return {};
+  }));
+  EXPECT_EQ(rows, 1);
 }
 
 TEST(OpenDatabase, RefusesWhatItCannotOpen) {

@@ -20,7 +20,7 @@ using testing::SizeIs;
 [[noreturn]] void append_and_die(const test::Place& place, int pipe, UserId user, FlowId flow, WatchId watch) {
   auto database = place.open();
   Loop loop;
-  Journal journal;
+  Journal journal{"host"};
   GroupCommit commit(*database, loop, {&journal}, {});
   journal.attach(commit, 0);
   int committed = 0;

@@ -156,7 +156,7 @@ struct Fixture {
   const WatchId watch = WatchId::make(now);
   std::unique_ptr<store::Database> database;
   Loop loop;
-  Journal journal;
+  Journal journal{"host"};
   Gate gate;
   std::vector<Result<Ingest>> results;
   std::unique_ptr<GroupCommit> commit;

@@ -240,18 +240,72 @@ TEST_P(JournalContract, FinishesADeliveryThatWasStoredRaw) {
   finished.finished_delivery->status = DeliveryStatus::processed;
   finished.finished_delivery->next.reset();
   finished.finished_delivery->http_status = 204;
-  finished.finished_delivery->attempt = 2;
   f.commit_together({std::move(raw), std::move(finished)});  // also when both come into one batch
   for (const auto& result : f.results) ASSERT_TRUE(result);
   const auto found = find_delivery(*f.database, f.user, record.id);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->status, "processed");
-  EXPECT_EQ(found->attempt, 2);
+  EXPECT_EQ(found->attempt, 1);
   EXPECT_EQ(found->http_status, 204);
   EXPECT_EQ(found->events, 1);
   EXPECT_EQ(found->body, "slow");
   ASSERT_THAT(found->event_list, SizeIs(1));
   EXPECT_TRUE(claim_open_deliveries(*f.database, f.now + std::chrono::hours{1}, Duration{1}, 10)->empty());
+}
+
+// Whoever comes back after the end of his lease finds that somebody else has it.
+TEST_P(JournalContract, OnlyWhoClaimedADeliveryLastFinishesIt) {
+  auto& f = *fixture_;
+  auto raw = f.ingest({}, "slow");
+  raw.delivery->status = DeliveryStatus::processing;
+  raw.delivery->next = f.now;
+  const auto first = *raw.delivery;
+  ASSERT_TRUE(f.commit_one(std::move(raw)));
+  const auto claimed = claim_open_deliveries(*f.database, f.now + std::chrono::seconds{1}, std::chrono::seconds{30}, 10);
+  ASSERT_TRUE(claimed);
+  ASSERT_THAT(*claimed, SizeIs(1));
+  auto late = f.ingest({});
+  late.delivery.reset();
+  late.finished_delivery = first;
+  late.finished_delivery->status = DeliveryStatus::dead;
+  ASSERT_TRUE(f.commit_one(std::move(late)));
+  EXPECT_EQ(find_delivery(*f.database, f.user, first.id)->status, "processing");
+  auto done = f.ingest({});
+  done.delivery.reset();
+  done.finished_delivery = claimed->front().record;
+  done.finished_delivery->status = DeliveryStatus::processed;
+  ASSERT_TRUE(f.commit_one(std::move(done)));
+  EXPECT_EQ(find_delivery(*f.database, f.user, first.id)->status, "processed");
+}
+
+TEST_P(JournalContract, TakesNothingThatWasWorkedOutFromAnOlderState) {
+  auto& f = *fixture_;
+  auto first = f.ingest({"a"});
+  first.revision = 0;
+  first.state = "{}";
+  ASSERT_TRUE(f.commit_one(std::move(first)));
+  auto stale = f.ingest({"b"});
+  stale.revision = 0;
+  const auto refused = f.commit_one(std::move(stale));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::conflict);
+  EXPECT_EQ(f.count("events"), 1);
+  auto fresh = f.ingest({"b"});
+  fresh.revision = 1;
+  EXPECT_TRUE(f.commit_one(std::move(fresh)));
+}
+
+TEST_P(JournalContract, ARunIsThisHostsOrWaitsForOne) {
+  auto& f = *fixture_;
+  auto made = f.ingest({"a", "b", "c", "d"});
+  made.events[1].claimed = false;
+  for (const int i : {2, 3}) {
+    made.events[i].lane = "lane";
+    made.events[i].lane_width = 1;
+  }
+  ASSERT_TRUE(f.commit_one(std::move(made)));
+  EXPECT_THAT(f.column("SELECT COALESCE(host, '-') || ' ' || CASE WHEN wake_at IS NULL THEN 'waits' ELSE 'due' END FROM runs ORDER BY id"),
+              testing::ElementsAre("host waits", "- due", "- due", "- waits"));
 }
 
 TEST_P(JournalContract, ClaimsWhatIsDueLongestFirst) {

@@ -54,6 +54,8 @@ class TimedTransaction final : public store::Transaction {
     return result;
   }
 
+  Result<> announce() override { return inner_.announce(); }
+
  private:
   store::Transaction& inner_;
   std::map<std::string, double>& spent_;
@@ -80,6 +82,8 @@ class TimedDatabase final : public store::Database {
   Result<> read(const store::Work& work) override { return inner_.read(work); }
   Result<> run_script(std::string_view sql) override { return inner_.run_script(sql); }
   std::string_view dialect() const override { return inner_.dialect(); }
+  bool is_shared() const override { return inner_.is_shared(); }
+  Result<bool> is_held(std::string_view place) override { return inner_.is_held(place); }
 
   std::map<std::string, double> spent;
 
@@ -214,7 +218,7 @@ std::vector<GroupCommit::Item*> pointers(const std::vector<std::unique_ptr<T>>& 
 
 // Returns the CPU time of the process within the transactions.
 double run_batches(const Arguments& arguments, TimedDatabase& database, const journal::Ingest& like) {
-  journal::Journal journal;
+  journal::Journal journal{"host"};
   RunWriter writer;
   const auto body = std::make_shared<const std::string>(arguments.body, 'x');
   double total = 0;

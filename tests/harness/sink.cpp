@@ -39,14 +39,15 @@ struct Sink::Connection {
   int fd = -1;
   std::string in;
   std::string out;
-  explicit Connection(int socket) : fd(socket) {}
-  Connection(Connection&& other) noexcept : fd(std::exchange(other.fd, -1)) {}
+  std::uint64_t serial;
+  Connection(int socket, std::uint64_t number) : fd(socket), serial(number) {}
+  Connection(Connection&& other) noexcept : fd(std::exchange(other.fd, -1)), serial(other.serial) {}
   ~Connection() {
     if (fd >= 0) ::close(fd);
   }
 };
 
-Sink::Sink() {
+Sink::Sink(std::chrono::milliseconds delay) : delay_(delay) {
   listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   wake_ = ::eventfd(0, EFD_CLOEXEC);
   sockaddr_in address{};
@@ -86,14 +87,22 @@ void Sink::serve() {
   std::unordered_map<int, Connection> connections;
   std::array<epoll_event, 512> events{};
   for (bool stop = false; !stop;) {
-    const int count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), -1);
+    const int count = ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), wait_ms());
+    while (!answers_.empty() && answers_.front().due_ns <= steady_ns()) {
+      const auto& answer = answers_.front();
+      const auto found = connections.find(answer.fd);
+      if (found != connections.end() && found->second.serial == answer.connection) {
+        [[maybe_unused]] const auto sent = ::send(answer.fd, kNoContent.data(), kNoContent.size(), MSG_NOSIGNAL);
+      }
+      answers_.pop_front();
+    }
     for (int i = 0; i < count; ++i) {
       const int fd = events[static_cast<std::size_t>(i)].data.fd;
       if (fd == wake_) {
         stop = true;
       } else if (fd == listener_) {
         for (int client = accept_one(); client >= 0; client = accept_one()) {
-          connections.try_emplace(client, client);
+          connections.try_emplace(client, client, ++connections_);
           watch(epoll, client);
         }
       } else if (const auto found = connections.find(fd); found != connections.end()) {
@@ -103,6 +112,13 @@ void Sink::serve() {
     }
   }
   ::close(epoll);
+}
+
+int Sink::wait_ms() const {
+  if (answers_.empty()) return -1;
+  const auto now = steady_ns();
+  const auto due = answers_.front().due_ns;
+  return due <= now ? 0 : static_cast<int>((due - now + 999'999) / 1'000'000);
 }
 
 // The next client's socket; -1: there is none.
@@ -153,7 +169,8 @@ bool Sink::take_request(Connection& connection) {
     arrivals_.push_back(arrival);
     count_.fetch_add(1, std::memory_order_relaxed);
   }
-  connection.out += kNoContent;
+  if (delay_.count() == 0) connection.out += kNoContent;
+  else answers_.push_back({steady_ns() + static_cast<std::uint64_t>(delay_.count()), connection.fd, connection.serial});
   connection.in.erase(0, message->length);
   return true;
 }

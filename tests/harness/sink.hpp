@@ -1,7 +1,9 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -20,7 +22,8 @@ struct Arrival {
 // thread of its own.
 class Sink {
  public:
-  Sink();  // listens on a port that the system chooses; throws std::system_error
+  // Answers each request after so long. Listens on a port that the system chooses; throws std::system_error.
+  explicit Sink(std::chrono::milliseconds delay = {});
   ~Sink();
   Sink(const Sink&) = delete;
   Sink& operator=(const Sink&) = delete;
@@ -33,10 +36,20 @@ class Sink {
 
  private:
   struct Connection;
+  struct Answer {
+    std::uint64_t due_ns;
+    int fd;
+    std::uint64_t connection;
+  };
   void serve();
   int accept_one();
   bool read_and_answer(Connection& connection);
   bool take_request(Connection& connection);
+  [[nodiscard]] int wait_ms() const;
+
+  const std::chrono::nanoseconds delay_;
+  std::deque<Answer> answers_;  // that are due later, of the thread only
+  std::uint64_t connections_ = 0;
 
   int listener_ = -1;
   int wake_ = -1;

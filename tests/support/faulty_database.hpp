@@ -38,6 +38,8 @@ class FaultyDatabase final : public store::Database {
   Result<> read(const store::Work& work) override { return dead_ ? gone() : inner_->read(work); }
   Result<> run_script(std::string_view sql) override { return dead_ ? gone() : inner_->run_script(sql); }
   [[nodiscard]] std::string_view dialect() const override { return inner_->dialect(); }
+  [[nodiscard]] bool is_shared() const override { return inner_->is_shared(); }
+  Result<bool> is_held(std::string_view place) override { return inner_->is_held(place); }
 
  private:
   static std::unexpected<Error> gone() { return fail(Errc::unavailable, "the database went away"); }

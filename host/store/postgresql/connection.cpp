@@ -19,9 +19,7 @@ namespace {
 // Rows that are under way at once in one batch.
 constexpr std::size_t kRowsAtOnce = 500;
 
-constexpr std::int64_t kHostLock = 0x7061'7463'6862'6179;  // "patchbay"
-// The server notices the death of a process at once, that of a machine by its keepalives.
-constexpr std::chrono::seconds kLockPatience{3};
+constexpr std::string_view kAnnounce = "NOTIFY patchbay";
 
 // libpqxx 6.4 makes and keeps the connection. It has neither pipelines nor parameters without a copy, so statements go over
 // it with libpq: this policy is where libpqxx hands it out.
@@ -166,6 +164,17 @@ Failure failure_of(std::string_view state, std::string message) {
   return {{Errc::internal, std::move(message)}, Retry::no};
 }
 
+// "/*postgresql: X*/" stands for X.
+std::string own_words(std::string_view sql) {
+  constexpr std::string_view kMark = "/*postgresql: ";
+  std::string words(sql);
+  for (auto at = words.find(kMark); at != std::string::npos; at = words.find(kMark, at)) {
+    words.erase(words.find("*/", at), 2);
+    words.erase(at, kMark.size());
+  }
+  return words;
+}
+
 std::string first_line(const char* text) {
   std::string_view line(text == nullptr ? "" : text);
   return std::string(line.substr(0, line.find('\n')));
@@ -201,14 +210,6 @@ class PgConnection final : public Connection {
     return {};
   }
 
-  // A lock of the session: the server drops it with the connection, also when this process died.
-  Result<> lock_out_others() {
-    auto retry = Retry::no;
-    auto locked = run_script(fmt::format("SET lock_timeout = '{}s'; SELECT pg_advisory_lock({}); SET lock_timeout = 0", kLockPatience.count(), kHostLock), retry);
-    if (!locked && retry == Retry::again) return fail(Errc::conflict, "another host works on this database");
-    return locked;
-  }
-
   // Goes out with the first statement.
   Result<> begin(Access access, Retry&) override {
     begin_ = access == Access::write ? "BEGIN ISOLATION LEVEL REPEATABLE READ" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -226,6 +227,12 @@ class PgConnection final : public Connection {
       changed += *done;
     }
     return changed;
+  }
+
+  Result<> announce(Retry& retry) override {
+    auto done = run(kAnnounce, 0, {}, {}, retry);
+    if (!done) return std::unexpected(done.error());
+    return {};
   }
 
   Result<> commit(Retry& retry) override {
@@ -290,7 +297,7 @@ class PgConnection final : public Connection {
       ++expected;
     }
     auto& statement = statements_[key] = {std::string(sql), fmt::format("s{}", ++last_name_)};
-    PQsendPrepare(raw_, statement.name.c_str(), statement.sql.c_str(), 0, nullptr);
+    PQsendPrepare(raw_, statement.name.c_str(), own_words(sql).c_str(), 0, nullptr);
     ++expected;
     return statement;
   }
@@ -379,6 +386,8 @@ class PgConnection final : public Connection {
   Values values_;
 };
 
+}  // namespace
+
 // What the URL says itself counts: libpq takes the last of two.
 std::string with_defaults(const std::string& url) {
   constexpr std::string_view kDefaults =
@@ -388,9 +397,7 @@ std::string with_defaults(const std::string& url) {
   return fmt::format("{}?{}&{}", url.substr(0, query), kDefaults, url.substr(query + 1));
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Connection>> connect(const std::string& url, bool exclusive) {
+Result<std::unique_ptr<Connection>> connect(const std::string& url) {
   const auto whole = with_defaults(url);
   // libpq's own words about a URL repeat it, with its password.
   const std::unique_ptr<PQconninfoOption, void (*)(PQconninfoOption*)> parsed(PQconninfoParse(whole.c_str(), nullptr), PQconninfoFree);
@@ -401,9 +408,6 @@ Result<std::unique_ptr<Connection>> connect(const std::string& url, bool exclusi
   try {
     auto connection = std::make_unique<PgConnection>(whole);
     if (auto configured = connection->configure(); !configured) return std::unexpected(configured.error());
-    if (exclusive) {
-      if (auto locked = connection->lock_out_others(); !locked) return std::unexpected(locked.error());
-    }
     return connection;
   } catch (const std::exception& error) {
     return fail(Errc::unavailable, "the database cannot be reached: " + first_line(error.what()));

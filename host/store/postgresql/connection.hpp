@@ -9,7 +9,9 @@
 namespace patchbay::store::postgresql {
 
 // Connects. Errc::unavailable with the server's reason, never with the URL, which may hold a password.
-// exclusive: for as long as it lives nobody else has such a connection to that database; Errc::conflict when somebody has.
-[[nodiscard]] Result<std::unique_ptr<Connection>> connect(const std::string& url, bool exclusive);
+[[nodiscard]] Result<std::unique_ptr<Connection>> connect(const std::string& url);
+
+// url with time-outs and keepalives, where it does not say its own.
+[[nodiscard]] std::string with_defaults(const std::string& url);
 
 }  // namespace patchbay::store::postgresql

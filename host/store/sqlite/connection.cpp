@@ -35,6 +35,7 @@ class SqliteConnection final : public Connection {
   Result<> begin(Access access, Retry& retry) override { return control(access == Access::write ? "BEGIN IMMEDIATE" : "BEGIN", retry); }
   Result<std::int64_t> run(std::string_view sql, std::size_t columns, std::span<const Param> params, const OnRow& on_row,
                            Retry& retry) override;
+  Result<> announce(Retry&) override { return {}; }  // to nobody
   Result<> commit(Retry& retry) override { return control("COMMIT", retry); }
   // SQLite does it by itself after some errors.
   void roll_back() override {

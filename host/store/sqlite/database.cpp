@@ -64,7 +64,7 @@ Result<std::unique_ptr<Database>> open(std::string_view place, const Options& op
     if (auto made = make_file(settings.path); !made) return std::unexpected(made.error());
   }
   std::shared_ptr<const int> lock;
-  if (options.exclusive && !temporary) {
+  if (!options.place.empty() && !temporary) {
     auto locked = lock_out_others(settings.path);
     if (!locked) return std::unexpected(locked.error());
     lock = *std::move(locked);

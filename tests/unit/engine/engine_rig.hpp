@@ -80,7 +80,7 @@ class EngineRig : public ::testing::Test {
     EngineSettings engine_settings;
     engine_settings.runner = runner_settings_;
     engine_settings.runner.save_retry = std::chrono::milliseconds{1};
-    engine_settings.load_retry = std::chrono::milliseconds{20};
+    engine_settings.intake = {.load_retry = std::chrono::milliseconds{20}, .look = std::chrono::milliseconds{20}};
     engine_.emplace(Engine::Parts{*loop_, *background_, clock_, *database_, *vault_, *connections_, *registry_},
                     engine_settings);
     ASSERT_TRUE(engine_->start("http://127.0.0.1:1").has_value());

@@ -29,7 +29,7 @@ TEST(IngestItem, ForgetsWhatATryThatWasRolledBackFound) {
   made.events.emplace_back();
   IngestItem item(std::move(made), {});
   item.begin_try();
-  item.refused = true;
+  item.refused = Errc::conflict;
   item.ingest().events[0].duplicate = true;
   EXPECT_EQ(item.fresh_events(), 0);
   item.begin_try();
@@ -41,7 +41,7 @@ TEST(IngestItem, TellsWhyNothingWasStored) {
   Errc told = Errc::internal;
   const auto note = [&told](Result<Ingest> result) { told = result.error().code; };
   IngestItem refused(Ingest{}, note);
-  refused.refused = true;
+  refused.refused = Errc::not_found;
   refused.finished({});
   EXPECT_EQ(told, Errc::not_found);
   IngestItem failed(Ingest{}, note);

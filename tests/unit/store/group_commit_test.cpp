@@ -78,6 +78,8 @@ class WordDatabase final : public Database, public GroupCommit::Applier {
   Result<> read(const Work&) override { return {}; }
   Result<> run_script(std::string_view) override { return {}; }
   std::string_view dialect() const override { return "sqlite"; }
+  bool is_shared() const override { return false; }
+  Result<bool> is_held(std::string_view) override { return false; }
 
   Result<> apply(Transaction&, std::span<GroupCommit::Item* const> items) override {
     for (auto* item : items) {
@@ -119,6 +121,7 @@ class WordDatabase final : public Database, public GroupCommit::Applier {
     Result<std::int64_t> execute_many(std::string_view, std::size_t, std::span<const Param>, const OnRow&) override {
       return 0;
     }
+    Result<> announce() override { return {}; }
   };
 
   std::mutex mutex_;  // guards the flags and counters

@@ -1,0 +1,11 @@
+DROP INDEX watches_free;
+ALTER TABLE watches DROP COLUMN revision;
+ALTER TABLE watches DROP COLUMN host;
+DROP INDEX runs_lane;
+DROP INDEX runs_free;
+ALTER TABLE runs DROP COLUMN interrupted;
+ALTER TABLE runs DROP COLUMN lane_width;
+ALTER TABLE runs DROP COLUMN lane;
+ALTER TABLE runs DROP COLUMN wake_at;
+ALTER TABLE runs DROP COLUMN host;
+DROP TABLE hosts;
