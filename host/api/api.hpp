@@ -25,6 +25,8 @@ struct Services {
   std::function<Result<plugin::PluginInfo>(const std::string& provider)> reload_plugin = {};
   // Has the engine take up runs that were written here.
   std::function<void()> look_for_runs = [] {};
+  // Has it drop a run that was ended here.
+  std::function<void(RunId)> drop_run = [](RunId) {};
 };
 
 struct ApiSettings {

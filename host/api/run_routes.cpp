@@ -4,6 +4,7 @@
 #include "api/router.hpp"
 #include "core/time.hpp"
 #include "engine/replay.hpp"
+#include "engine/run_actions.hpp"
 #include "engine/runs.hpp"
 #include "journal/journal.hpp"
 
@@ -55,6 +56,16 @@ json to_json(const journal::DeliverySummary& delivery) {
           {"events", delivery.events},
           {"body_bytes", delivery.body_bytes},
           {"error", text_json(delivery.error)}};
+}
+
+json to_json(const engine::DeadLetterRecord& letter) {
+  return {{"id", letter.id},
+          {"kind", letter.kind},
+          {"run_id", letter.run.to_string()},
+          {"flow_id", letter.flow.to_string()},
+          {"node", letter.node},
+          {"reason", letter.reason},
+          {"created_at", to_rfc3339(letter.created)}};
 }
 
 // One more than asked for was read: it tells whether there is a next page.
@@ -111,6 +122,64 @@ Response replay_run(const Request& request, const Context& context) {
   auto run = engine::find_run(context.services.database, context.principal.user, *made);
   if (!run) return problem(run.error(), request.request_id);
   return json_response(202, to_json(static_cast<const engine::RunSummary&>(*run)));
+}
+
+// Does something to the run that the path names and shows it.
+template <class Action>
+Response act_on_run(const Request& request, const Context& context, Action action) {
+  const auto id = RunId::parse(request.parameters.at("id"));
+  if (!id) return problem(404, "not_found", "there is no such run", request.request_id);
+  if (const auto done = action(*id); !done) return problem(done.error(), request.request_id);
+  auto run = engine::find_run(context.services.database, context.principal.user, *id);
+  if (!run) return problem(run.error(), request.request_id);
+  return json_response(200, to_json(static_cast<const engine::RunSummary&>(*run)));
+}
+
+Response cancel_run(const Request& request, const Context& context) {
+  return act_on_run(request, context, [&](RunId id) -> Result<> {
+    auto done = engine::cancel_run(context.services.database, context.principal.user, id, system_clock().now());
+    if (done) context.services.drop_run(id);
+    return done;
+  });
+}
+
+Response decide_run(const Request& request, const Context& context) {
+  QueryReader query(request);
+  const auto node = query.text("node");
+  const auto as = query.word("as", {"done", "repeat", "fail"});
+  if (auto refused = query.refusal()) return *refused;
+  if (!node || !as) return problem(400, "invalid", "say ?node= and ?as=done, repeat or fail", request.request_id);
+  const auto decision = *as == "done" ? engine::Decision::done : *as == "fail" ? engine::Decision::fail : engine::Decision::repeat;
+  return act_on_run(request, context, [&](RunId id) {
+    auto done = engine::decide_step(context.services.database, context.principal.user, id, *node, decision, system_clock().now());
+    if (done) context.services.look_for_runs();
+    return done;
+  });
+}
+
+Response list_dead_letters(const Request& request, const Context& context) {
+  QueryReader query(request);
+  const int limit = query.limit();
+  const auto before = query.text("cursor").value_or("");
+  if (auto refused = query.refusal()) return *refused;
+  auto letters = engine::list_dead_letters(context.services.database, context.principal.user, limit + 1, before);
+  return letters ? page(*letters, limit) : problem(letters.error(), request.request_id);
+}
+
+Response dismiss_dead_letter(const Request& request, const Context& context) {
+  auto done = engine::dismiss_dead_letter(context.services.database, context.principal.user, request.parameters.at("id"));
+  if (!done) return problem(done.error(), request.request_id);
+  return no_content();
+}
+
+Response retry_delivery(const Request& request, const Context& context) {
+  const auto id = DeliveryId::parse(request.parameters.at("id"));
+  if (!id) return problem(404, "not_found", "there is no such delivery", request.request_id);
+  const auto user = context.principal.user;
+  if (auto done = engine::retry_delivery(context.services.database, user, *id, system_clock().now()); !done) return problem(done.error(), request.request_id);
+  auto delivery = journal::find_delivery(context.services.database, user, *id);
+  if (!delivery) return problem(delivery.error(), request.request_id);
+  return json_response(202, to_json(static_cast<const journal::DeliverySummary&>(*delivery)));
 }
 
 Response list_deliveries(const Request& request, const Context& context) {
@@ -172,6 +241,11 @@ void add_run_routes(std::vector<Route>& routes) {
   routes.push_back({"GET", "/api/v1/runs", Access::user, list_runs, {"flow_id", "status", "limit", "cursor"}});
   routes.push_back({"GET", "/api/v1/runs/{id}", Access::user, show_run});
   routes.push_back({"POST", "/api/v1/runs/{id}/replay", Access::user, replay_run, {"from", "version"}});
+  routes.push_back({"POST", "/api/v1/runs/{id}/cancel", Access::user, cancel_run});
+  routes.push_back({"POST", "/api/v1/runs/{id}/decide", Access::user, decide_run, {"node", "as"}});
+  routes.push_back({"GET", "/api/v1/dead-letters", Access::user, list_dead_letters, {"limit", "cursor"}});
+  routes.push_back({"DELETE", "/api/v1/dead-letters/{id}", Access::user, dismiss_dead_letter});
+  routes.push_back({"POST", "/api/v1/deliveries/{id}/retry", Access::user, retry_delivery});
   routes.push_back({"GET",
                     "/api/v1/deliveries",
                     Access::user,

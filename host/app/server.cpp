@@ -148,7 +148,8 @@ class Host {
     const auto secret = random_token(32);
     auto api = api::Api::start({*identity_, *connections_, *registry_, *database_, engine_->flows(),
                                 [this](const std::string& provider) { return reload_plugin(provider); },
-                                [this] { loop_.post([this] { engine_->look_for_runs(); }); }},
+                                [this] { loop_.post([this] { engine_->look_for_runs(); }); },
+                                [this](RunId id) { loop_.post([this, id] { engine_->cancel_run(id); }); }},
                                {.threads = config_.api_threads, .secret = secret});
     if (!api) return std::unexpected(api.error());
     api_ = *std::move(api);

@@ -30,7 +30,7 @@ class Breaker {
   static constexpr int kFailures = 10;
   static constexpr std::chrono::seconds kFirstWait{5};
   static constexpr std::chrono::seconds kLongestWait{300};
-  static constexpr double kEarned = 0.2;    // tokens a first attempt earns
+  static constexpr double kEarned = 0.25;   // tokens a first attempt earns
   static constexpr double kMostTokens = 50;  // and what there is at the start
   static constexpr std::chrono::seconds kRetryWait{1};
 

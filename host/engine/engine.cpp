@@ -30,6 +30,9 @@ Engine::Engine(const Parts& parts, EngineSettings settings)
       tasks_(parts.loop, parts.background, parts.clock, parts.vault, flow_store_, watches_, source_, hooks_, intake_),
       flows_(parts.loop, parts.clock, flow_store_, parts.registry, parts.connections, parts.vault, cache_, watches_,
              tasks_, hosts_.me()) {
+  if (parts.database.is_shared()) {
+    runner_.only_while([this] { return hosts_.is_sure(); });
+  }
   journal_.attach(commit_, 0);
   run_store_.attach(commit_, 1);
 }
@@ -87,6 +90,7 @@ void Engine::beat() {
         for (auto& record : *watches) take_watch(std::move(record));
       }
       if (freed && *freed) intake_.look();
+      runner_.begin_waiting();
       beat_later();
     });
   });

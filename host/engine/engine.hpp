@@ -58,6 +58,7 @@ class Engine : public plugin::ReloadListener {
   // Drops a run that was ended in the store. The loop thread only.
   void cancel_run(RunId id) { runner_.cancel(id); }
   [[nodiscard]] std::size_t watches() const { return watches_.size(); }
+  [[nodiscard]] std::size_t runs_in_memory() const { return runner_.size(); }
 
   // No new reaction begins; done when those under way have ended and their results are stored, or after limit. Then
   // others may have what is left.

@@ -44,17 +44,20 @@ Hosts::Hosts(store::Database& database, HostId me, std::chrono::milliseconds lea
 
 Result<> Hosts::enter(Timestamp now) {
   seen_.clear();
+  const auto asked = std::chrono::steady_clock::now();
   auto entered = database_.write([&](Transaction& transaction) {
     return done_or_error(transaction.execute("INSERT INTO hosts (id, name, beat, started_at) VALUES ($1, $2, 0, $3) ON CONFLICT (id) DO NOTHING",
                                              {std::string_view(me_), std::string_view(name_of_machine()), micros(now)}));
   });
   if (!entered) return entered;
   shut_out_ = false;
+  sure_until_ = asked + lease_;
   if (auto buried = bury_the_dead(now, Look::first); !buried) return std::unexpected(buried.error());
   return {};
 }
 
 Result<bool> Hosts::beat(Timestamp now) {
+  const auto asked = std::chrono::steady_clock::now();
   std::int64_t changed = 0;
   auto counted = database_.write([&](Transaction& transaction) -> Result<> {
     auto done = transaction.execute("UPDATE hosts SET beat = beat + 1 WHERE id = $1", {std::string_view(me_)});
@@ -67,6 +70,7 @@ Result<bool> Hosts::beat(Timestamp now) {
     shut_out_ = true;
     return fail(Errc::unavailable, "another host has taken this one for dead");
   }
+  sure_until_ = asked + lease_;
   return bury_the_dead(now, Look::later);
 }
 

@@ -33,6 +33,9 @@ class Hosts {
   // In each transaction of this host. Errc::unavailable: others have taken it for dead; from then on is_shut_out().
   Result<> fence(store::Transaction& transaction);
   [[nodiscard]] bool is_shut_out() const { return shut_out_; }
+  // The last beat is not so old that others may have taken this host for dead: a process that was stopped for a while must
+  // look before it begins anything. Any thread.
+  [[nodiscard]] bool is_sure() const { return !shut_out_ && std::chrono::steady_clock::now() < sure_until_.load(); }
 
  private:
   struct Seen {
@@ -50,6 +53,7 @@ class Hosts {
   const std::chrono::milliseconds lease_;
   std::unordered_map<std::string, Seen> seen_;
   std::atomic<bool> shut_out_{false};
+  std::atomic<std::chrono::steady_clock::time_point> sure_until_{};
 };
 
 }  // namespace patchbay::engine

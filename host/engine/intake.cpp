@@ -39,9 +39,9 @@ Intake::Intake(Loop& loop, Executor& background, const Clock& clock, journal::Jo
       shared_(shared),
       events_(metrics::counter("patchbay_events_total", "Events recorded")),
       duplicates_(metrics::counter("patchbay_duplicate_events_total", "Events dropped because their key was known")) {
-  runner_.on_left([this](std::optional<Timestamp> frees) {
-    if (frees) look_at(*frees);
-    else if (look_more_ && !looking_ && runner_.is_half_empty()) look();
+  runner_.on_left([this](FlowId flow, std::optional<Timestamp> due) {
+    if (due) look_at(*due);
+    else if (look_more_ && !looking_ && runner_.is_half_empty() && !is_full(flow)) look();
   });
 }
 
@@ -128,11 +128,21 @@ void Intake::committed(const std::shared_ptr<Watch>& watch, const journal::Inges
   if (free) look();
 }
 
-// Whether this host carries the run out at once, or in which lane it waits. Of one flow no more are in memory than leave
-// room for the others.
+// Of one flow no more are in memory than leave room for the others; and where other hosts may help, no more than this one
+// can begin soon.
+bool Intake::is_full(const Runner::Share& share) const {
+  return share.runs >= settings_.runs_of_flow || (shared_ && share.waiting >= runner_.places());
+}
+
+bool Intake::is_full(FlowId flow) const {
+  const auto found = runner_.shares().find(flow);
+  return found != runner_.shares().end() && is_full(found->second);
+}
+
+// Whether this host carries the run out at once, or in which lane it waits.
 void Intake::choose_place(journal::EventRecord& event, const journal::Ingest& ingest, const std::string& trigger_node,
                           const std::shared_ptr<const JsonDocument>& body) {
-  event.claimed = runner_.size() + committing_.size() < runner_.limit() && !(shared_ && runner_.is_saturated());
+  event.claimed = runner_.size() + committing_.size() < runner_.limit() && !is_full(ingest.flow);
   const auto flow = flows_.get(ingest.flow, ingest.flow_version, ingest.user);
   if (!flow) return;  // told when it begins
   const auto& rules = *(*flow)->flow;
@@ -143,9 +153,6 @@ void Intake::choose_place(journal::EventRecord& event, const journal::Ingest& in
   } else if (rules.order == flow::Order::per_key) {
     event.lane = id + ":" + key_of(rules, trigger_node, event, body);
     event.lane_width = 1;
-  } else if (runner_.runs_of(ingest.flow) >= settings_.runs_of_flow) {
-    event.lane = id;
-    event.lane_width = static_cast<int>(settings_.runs_of_flow);
   }
   if (!event.lane.empty()) event.claimed = false;
 }
@@ -194,14 +201,18 @@ void Intake::look_at(Timestamp due) {
 
 void Intake::look() {
   const auto room = std::min<std::size_t>(runner_.room(), kClaim);
-  if (looking_ || room == 0 || runner_.is_saturated()) {
+  if (looking_ || room == 0) {
     look_more_ = true;
     return;
   }
   looking_ = true;
   look_more_ = false;
-  background_.post([this, alive = alive_, now = clock_.now(), limit = static_cast<int>(room)] {
-    auto result = runs_.claim(now, limit);
+  std::vector<FlowId> full;
+  for (const auto& [flow, share] : runner_.shares()) {
+    if (is_full(share)) full.push_back(flow);
+  }
+  background_.post([this, alive = alive_, now = clock_.now(), limit = static_cast<int>(room), full = std::move(full)] {
+    auto result = runs_.claim(now, limit, full);
     loop_.post([this, alive, result = std::move(result), limit]() mutable {
       if (*alive) claimed(std::move(result), limit);
     });
@@ -213,7 +224,9 @@ void Intake::claimed(Result<Claimed> result, int limit) {
   if (!result) return log::error("engine", "open runs could not be claimed: {}", result.error().message);
   for (auto& run : result->runs) resume(run);
   if (std::ssize(result->runs) == limit || std::exchange(look_more_, false)) return look();
-  if (result->runs.empty() && result->next) look_at(*result->next);
+  if (!result->runs.empty() || !result->next) return;
+  if (*result->next > clock_.now()) look_at(*result->next);
+  else look_more_ = true;  // of flows that are full here: when one of their runs ends, or another host has room
 }
 
 void Intake::resume(OpenRun& open) {

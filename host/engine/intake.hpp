@@ -20,7 +20,7 @@ struct IntakeSettings {
   std::chrono::milliseconds load_retry{5'000};   // until the store is asked again that gave no answer
   std::chrono::milliseconds look{1'000};         // how often it is asked for runs that nobody has
   std::chrono::milliseconds recount{30'000};     // how often for runs of this host that it does not know
-  std::size_t runs_of_flow = 250;                // in memory; more of one flow wait in the store, one after another
+  std::size_t runs_of_flow = 2'500;              // in memory; more of one flow wait in the store
 };
 
 // From what a plugin's task brought to runs under way: commits events, state and delivery together, and only then
@@ -63,6 +63,8 @@ class Intake {
                  std::shared_ptr<const JsonDocument> data);
   void claimed(Result<Claimed> result, int limit);
   void resume(OpenRun& run);
+  [[nodiscard]] bool is_full(FlowId flow) const;
+  [[nodiscard]] bool is_full(const Runner::Share& share) const;
   void look_later();
   void look_at(Timestamp due);
   void recount();

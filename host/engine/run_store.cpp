@@ -1,6 +1,7 @@
 #include "engine/run_store.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "core/log.hpp"
 #include "journal/journal.hpp"
@@ -104,7 +105,7 @@ Result<> hand_over(store::Transaction& transaction, std::span<store::GroupCommit
     const auto& save = static_cast<const SaveItem&>(*item);
     if (save.update.free_at) free.insert(free.end(), {std::string_view(save.run_text), micros(*save.update.free_at)});
     if (save.update.lane.empty()) continue;
-    lanes.insert(lanes.end(), {std::string_view(save.update.lane), std::int64_t{save.update.lane_width}, micros(save.update.now)});
+    lanes.insert(lanes.end(), {std::string_view(save.update.lane), micros(save.update.now)});
   }
   if (!free.empty()) {
     auto given = transaction.execute_many(
@@ -112,7 +113,7 @@ Result<> hand_over(store::Transaction& transaction, std::span<store::GroupCommit
     if (!given) return std::unexpected(given.error());
   }
   if (lanes.empty()) return {};
-  auto opened = journal::open_lanes(transaction, lanes);
+  auto opened = journal::advance_lanes(transaction, lanes);
   if (!opened) return std::unexpected(opened.error());
   return *opened > 0 ? transaction.announce() : Result<>{};
 }
@@ -134,39 +135,53 @@ Result<> insert_dead_letters(store::Transaction& transaction, std::span<store::G
   return {};
 }
 
-Result<> load_steps(store::Transaction& transaction, OpenRun& run) {
-  auto read = transaction.execute(
-      "SELECT node_id, status, port, attempt, input, output, error, started_at, finished_at, next_at FROM steps "
-      "WHERE run_id = $1",
-      {std::string_view(run.id.to_string())}, [&run](const store::Row& row) {
-        run.steps.push_back({.node = std::string(row.text(0)),
-                             .status = std::string(row.text(1)),
-                             .port = std::string(row.text(2)),
-                             .attempt = static_cast<int>(row.integer(3)),
-                             .input = std::string(row.text(4)),
-                             .output = std::string(row.text(5)),
-                             .error = std::string(row.text(6)),
-                             .started = from_micros(row.integer(7)),
-                             .finished = time_at(row, 8),
-                             .next = time_at(row, 9)});
+using Runs = std::unordered_map<std::string, std::vector<OpenRun*>>;
+
+// In one batch for all.
+Result<> load_steps(store::Transaction& transaction, std::vector<OpenRun>& runs) {
+  Runs by_id;
+  for (auto& run : runs) by_id[run.id.to_string()].push_back(&run);
+  std::vector<Param> params;
+  for (const auto& [id, of] : by_id) params.emplace_back(std::string_view(id));
+  auto read = transaction.execute_many(
+      "SELECT run_id, node_id, status, port, attempt, input, output, error, started_at, finished_at, next_at FROM steps WHERE run_id = $1", 1,
+      params, [&by_id](const store::Row& row) {
+        const auto found = by_id.find(std::string(row.text(0)));
+        if (found == by_id.end()) return;
+        found->second.front()->steps.push_back({.node = std::string(row.text(1)),
+                                                .status = std::string(row.text(2)),
+                                                .port = std::string(row.text(3)),
+                                                .attempt = static_cast<int>(row.integer(4)),
+                                                .input = std::string(row.text(5)),
+                                                .output = std::string(row.text(6)),
+                                                .error = std::string(row.text(7)),
+                                                .started = from_micros(row.integer(8)),
+                                                .finished = time_at(row, 9),
+                                                .next = time_at(row, 10)});
       });
   if (!read) return std::unexpected(read.error());
   return {};
 }
 
-Result<> load_event(store::Transaction& transaction, OpenRun& run) {
-  auto read = transaction.execute(
-      "SELECT w.node_id, e.data, d.body, d.body_size FROM events e LEFT JOIN watches w ON w.id = e.watch_id "
+Result<> load_events(store::Transaction& transaction, std::vector<OpenRun>& runs) {
+  Runs by_event;  // a replay has the event of another run
+  for (auto& run : runs) by_event[run.event.to_string()].push_back(&run);
+  std::vector<Param> params;
+  for (const auto& [id, of] : by_event) params.emplace_back(std::string_view(id));
+  auto read = transaction.execute_many(
+      "SELECT e.id, w.node_id, e.data, d.body, d.body_size FROM events e LEFT JOIN watches w ON w.id = e.watch_id "
       "LEFT JOIN deliveries d ON d.id = e.delivery_id WHERE e.id = $1",
-      {std::string_view(run.event.to_string())}, [&](const store::Row& row) {
-        run.trigger_node = row.text(0);
-        if (!row.is_null(1)) {
-          run.data = row.text(1);
-          return;
+      1, params, [&](const store::Row& row) {
+        std::string data(row.text(2));
+        if (row.is_null(2)) {
+          auto body = journal::unpack_body(row.blob(3), row.integer(4));
+          if (!body) log::error("engine", "event {}: {}", row.text(0), body.error().message);
+          data = std::move(body).value_or("");
         }
-        auto body = journal::unpack_body(row.blob(2), row.integer(3));
-        if (!body) log::error("engine", "run {}: {}", run.id.to_string(), body.error().message);
-        run.data = std::move(body).value_or("");
+        for (auto* run : by_event[std::string(row.text(0))]) {
+          run->trigger_node = row.text(1);
+          run->data = data;
+        }
       });
   if (!read) return std::unexpected(read.error());
   return {};
@@ -193,8 +208,10 @@ Result<> RunStore::apply(store::Transaction& transaction, std::span<store::Group
   return insert_dead_letters(transaction, items);
 }
 
-Result<Claimed> RunStore::claim(Timestamp now, int limit) {
+Result<Claimed> RunStore::claim(Timestamp now, int limit, const std::vector<FlowId>& full) {
   Claimed claimed;
+  std::string left_out;
+  for (const auto& flow : full) left_out += flow.to_string() + " ";
   // Asked often and mostly in vain, so a reader asks: the writer has the commits to do.
   auto looked = database_.read([&](store::Transaction& transaction) -> Result<> {
     claimed.next.reset();
@@ -216,9 +233,9 @@ Result<Claimed> RunStore::claim(Timestamp now, int limit) {
     claimed.runs.clear();
     auto rows = transaction.execute(
         "UPDATE runs SET host = $1 WHERE id IN (SELECT id FROM runs WHERE host IS NULL AND status IN ('pending', 'running') "
-        "AND wake_at <= $2 ORDER BY wake_at LIMIT $3 /*postgresql: FOR UPDATE SKIP LOCKED*/) "
+        "AND wake_at <= $2 AND $4 NOT LIKE '%' || flow_id || '%' ORDER BY wake_at LIMIT $3 /*postgresql: FOR UPDATE SKIP LOCKED*/) "
         "RETURNING id, flow_id, flow_version, user_id, watch_id, event_id, started_at, interrupted, lane, lane_width",
-        {std::string_view(host_), micros(now), std::int64_t{limit}}, [&](const store::Row& row) {
+        {std::string_view(host_), micros(now), std::int64_t{limit}, std::string_view(left_out)}, [&](const store::Row& row) {
           auto& run = claimed.runs.emplace_back();
           run.id = RunId::parse(row.text(0)).value_or(RunId{});
           run.flow = FlowId::parse(row.text(1)).value_or(FlowId{});
@@ -232,11 +249,8 @@ Result<Claimed> RunStore::claim(Timestamp now, int limit) {
           run.lane_width = static_cast<int>(row.integer(9));
         });
     if (!rows) return std::unexpected(rows.error());
-    for (auto& run : claimed.runs) {
-      if (auto loaded = load_event(transaction, run); !loaded) return loaded;
-      if (auto loaded = load_steps(transaction, run); !loaded) return loaded;
-    }
-    return {};
+    if (auto loaded = load_events(transaction, claimed.runs); !loaded) return loaded;
+    return load_steps(transaction, claimed.runs);
   });
   if (!taken) return std::unexpected(taken.error());
   std::sort(claimed.runs.begin(), claimed.runs.end(), [](const OpenRun& a, const OpenRun& b) { return a.id < b.id; });
@@ -288,7 +302,7 @@ Result<bool> RunStore::open_stuck_lanes(Timestamp now) {
   for (const auto& [lane, width] : lanes) params.insert(params.end(), {std::string_view(lane), width, micros(now)});
   std::int64_t opened = 0;
   auto written = database_.write([&](store::Transaction& transaction) -> Result<> {
-    auto changed = journal::open_lanes(transaction, params);
+    auto changed = journal::fill_lanes(transaction, params);
     if (!changed) return std::unexpected(changed.error());
     opened = *changed;
     return opened > 0 ? transaction.announce() : Result<>{};

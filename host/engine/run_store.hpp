@@ -88,8 +88,8 @@ class RunStore : public store::GroupCommit::Applier {
   // done runs on the group commit's executor. Errc::exhausted at once, update untouched, when the queue is full.
   Result<> save(RunUpdate& update, Done done);
 
-  // Takes runs that nobody has and that are due, the longest due first, at most so many. Blocks.
-  Result<Claimed> claim(Timestamp now, int limit);
+  // Takes runs that nobody has and that are due, the longest due first, at most so many; none of the flows `full`. Blocks.
+  Result<Claimed> claim(Timestamp now, int limit, const std::vector<FlowId>& full);
   // The open runs that this host has. Blocks.
   Result<std::vector<RunId>> own();
   // Gives up those of them that it does not know. Blocks.

@@ -117,33 +117,29 @@ void Runner::add(const RunPointer& run) {
     if (fired) run->outputs[i] = run->start.data->root();
   }
   runs_.emplace(run->start.id, run);
-  ++by_flow_[run->start.flow->id];
+  ++shares_[run->start.flow->id].runs;
   in_progress_.set(static_cast<double>(runs_.size()));
   advance(run);
 }
 
-std::size_t Runner::runs_of(FlowId flow) const {
-  const auto found = by_flow_.find(flow);
-  return found == by_flow_.end() ? 0 : found->second;
-}
-
 void Runner::forget(const RunPointer& run) {
   if (std::exchange(run->left, true) || runs_.erase(run->start.id) == 0) return;
-  const auto count = by_flow_.find(run->start.flow->id);
-  if (--count->second == 0) by_flow_.erase(count);
+  const auto share = shares_.find(run->start.flow->id);
+  if (--share->second.runs == 0 && share->second.waiting == 0) shares_.erase(share);
   in_progress_.set(static_cast<double>(runs_.size()));
 }
 
 void Runner::cancel(RunId id) {
   const auto found = runs_.find(id);
+  const auto flow = found == runs_.end() ? FlowId{} : found->second->start.flow->id;
   if (found != runs_.end()) forget(RunPointer(found->second));
-  if (left_) left_(clock_.now());
+  if (left_) left_(flow, clock_.now());
 }
 
 void Runner::abandon() {
   for (auto& [id, run] : runs_) run->left = true;
   runs_.clear();
-  by_flow_.clear();
+  shares_.clear();
   *alive_ = false;
   alive_ = std::make_shared<bool>(true);
   launches_ = LaunchQueue<Launch>(settings_.concurrent_reactions);
@@ -261,6 +257,7 @@ void Runner::launch(const RunPointer& run, std::size_t index) {
 void Runner::enqueue(const RunPointer& run, std::size_t index) {
   run->nodes[index].state = NodeState::running;
   launches_.push(provider_of(run->flow().nodes[index]), run->start.flow->id, {run, index});
+  ++shares_[run->start.flow->id].waiting;
 }
 
 // What may not be repeated blindly is said to begin before it does: after a crash a person decides about it.
@@ -305,10 +302,12 @@ std::optional<Timestamp> Runner::rest_until(const Run& run) const {
 void Runner::flush_launches() {
   if (flushing_) return;  // a reaction that ends at once comes back here
   flushing_ = true;
-  while (!draining_) {
+  while (!draining_ && may_begin_()) {
     auto launch = launches_.pop();
     if (!launch) break;
     ++reactions_;
+    const auto share = shares_.find(launch->run->start.flow->id);
+    if (--share->second.waiting == 0 && share->second.runs == 0) shares_.erase(share);
     if (launch->run->left) reaction_over(*launch);
     else begin_reaction(launch->run, launch->index);
   }
@@ -516,8 +515,9 @@ void Runner::saved(const RunPointer& run, const RunUpdate& update) {
   if (update.status && update.status->status == "failed") failed_.increment();
   forget(run);
   if (!left_) return;
-  if (update.free_at) left_(update.free_at);
-  else left_(update.lane.empty() ? std::nullopt : std::optional(update.now));
+  const auto flow = run->start.flow ? run->start.flow->id : FlowId{};
+  if (update.free_at) left_(flow, update.free_at);
+  else left_(flow, update.lane.empty() ? std::nullopt : std::optional(update.now));
 }
 
 }  // namespace patchbay::engine

@@ -68,9 +68,13 @@ class Runner {
   [[nodiscard]] std::size_t size() const { return runs_.size(); }
   [[nodiscard]] std::size_t limit() const { return settings_.runs; }
   [[nodiscard]] std::size_t room() const { return settings_.runs - std::min(settings_.runs, runs_.size()); }
-  // As many reactions wait as may run at once: another host would be faster.
-  [[nodiscard]] bool is_saturated() const { return launches_.size() >= settings_.concurrent_reactions; }
-  [[nodiscard]] std::size_t runs_of(FlowId flow) const;
+  // What is in memory of each flow.
+  struct Share {
+    std::size_t runs = 0;
+    std::size_t waiting = 0;  // reactions that wait for a place
+  };
+  [[nodiscard]] const std::unordered_map<FlowId, Share>& shares() const { return shares_; }
+  [[nodiscard]] std::size_t places() const { return settings_.concurrent_reactions; }
 
   // Begins a run that the journal has committed.
   void start(NewRun run);
@@ -85,8 +89,12 @@ class Runner {
 
   [[nodiscard]] bool is_half_empty() const { return runs_.size() < settings_.runs / 2; }
 
-  // Called each time a run has left memory. frees: a place in a lane, or the run until a time.
-  using Left = std::function<void(std::optional<Timestamp> frees)>;
+  // Asked before each reaction; false: none may begin until begin_waiting() is called.
+  void only_while(std::function<bool()> may_begin) { may_begin_ = std::move(may_begin); }
+  void begin_waiting() { flush_launches(); }
+
+  // Called each time a run of that flow has left memory. due: when another one can be claimed because of it.
+  using Left = std::function<void(FlowId flow, std::optional<Timestamp> due)>;
   void on_left(Left callback) { left_ = std::move(callback); }
 
   // From now on no new reaction begins; those under way end as they will. Their runs stay open in the store.
@@ -144,13 +152,14 @@ class Runner {
   plugin::Registry& registry_;
   RunnerSettings settings_;
   std::unordered_map<RunId, RunPointer> runs_;
-  std::unordered_map<FlowId, std::size_t> by_flow_;
+  std::unordered_map<FlowId, Share> shares_;
   LaunchQueue<Launch> launches_;  // reactions that wait for a place
   Breaker breaker_;
   std::size_t reactions_ = 0;
   bool draining_ = false;
   bool flushing_ = false;
   Left left_;
+  std::function<bool()> may_begin_ = [] { return true; };
   std::minstd_rand random_{std::random_device{}()};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // callbacks look here before they touch this
   metrics::Counter completed_;

@@ -161,7 +161,7 @@ Result<> IngestWriter::hand_over_runs() {
     }
   }
   if (!lanes.empty()) {
-    auto opened = open_lanes(transaction_, std::exchange(params_, {}));
+    auto opened = fill_lanes(transaction_, std::exchange(params_, {}));
     if (!opened) return std::unexpected(opened.error());
     free |= *opened > 0;
   }

@@ -29,11 +29,19 @@ Result<> Journal::append(Ingest& ingest, Done done) {
   return queued;
 }
 
-Result<std::int64_t> open_lanes(store::Transaction& transaction, std::span<const store::Param> lanes) {
+Result<std::int64_t> fill_lanes(store::Transaction& transaction, std::span<const store::Param> lanes) {
   return transaction.execute_many(
-      "UPDATE runs SET wake_at = $3 WHERE host IS NULL AND wake_at IS NULL AND status IN ('pending', 'running') AND id IN ("
-      "SELECT id FROM runs WHERE lane = $1 AND status IN ('pending', 'running') ORDER BY id LIMIT $2)",
+      "UPDATE runs SET wake_at = $3 WHERE id IN (SELECT id FROM runs WHERE lane = $1 AND host IS NULL AND wake_at IS NULL "
+      "AND status IN ('pending', 'running') ORDER BY id LIMIT (SELECT CASE WHEN COUNT(*) < $2 THEN $2 - COUNT(*) ELSE 0 END FROM runs "
+      "WHERE lane = $1 AND status IN ('pending', 'running') AND (host IS NOT NULL OR wake_at IS NOT NULL)))",
       3, lanes);
+}
+
+Result<std::int64_t> advance_lanes(store::Transaction& transaction, std::span<const store::Param> lanes) {
+  return transaction.execute_many(
+      "UPDATE runs SET wake_at = $2 WHERE id IN (SELECT id FROM runs WHERE lane = $1 AND host IS NULL AND wake_at IS NULL "
+      "AND status IN ('pending', 'running') ORDER BY id LIMIT 1)",
+      2, lanes);
 }
 
 Result<> Journal::apply(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items) {

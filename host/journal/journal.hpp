@@ -93,9 +93,10 @@ class Journal : public store::GroupCommit::Applier {
   std::size_t place_ = 0;
 };
 
-// Opens the next places of a lane for its oldest runs, as many as it has: in the transaction that makes or ends one. A lane
-// is a text with its width, as often as there are; rows of three: lane, width, now.
-[[nodiscard]] Result<std::int64_t> open_lanes(store::Transaction& transaction, std::span<const store::Param> lanes);
+// Lets the oldest runs of lanes begin, as many as have room. Rows of three: lane, its width, now. The number of runs.
+[[nodiscard]] Result<std::int64_t> fill_lanes(store::Transaction& transaction, std::span<const store::Param> lanes);
+// The same where one of the lane has ended: one may follow. Rows of two: lane, now.
+[[nodiscard]] Result<std::int64_t> advance_lanes(store::Transaction& transaction, std::span<const store::Param> lanes);
 
 // Reading, for the API, `why` and the restart. Any thread.
 struct DeliveryFilter {

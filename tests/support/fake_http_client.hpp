@@ -20,13 +20,14 @@ class FakeHttpClient : public egress::HttpClient {
   // By default everything is answered with 200 and {}.
   Answer answer = [](const egress::HttpRequest&) { return egress::HttpReply{200, {}, "{}"}; };
   bool silent = false;  // never answers, until it is cancelled
+  std::function<bool(const egress::HttpRequest&)> silent_to = [](const egress::HttpRequest&) { return false; };  // likewise
   std::vector<egress::HttpRequest> requests;
 
   Handle send(egress::HttpRequest request, Done done) override {
     requests.push_back(request);
     const auto handle = ++last_;
     auto& waiting = waiting_.emplace_back(handle, std::move(done));
-    if (!silent) {
+    if (!silent && !silent_to(request)) {
       loop_.post(
           [this, handle = waiting.first, reply = answer(request)]() mutable { finish(handle, std::move(reply)); });
     }

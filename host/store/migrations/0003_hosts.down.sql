@@ -2,6 +2,7 @@ DROP INDEX watches_free;
 ALTER TABLE watches DROP COLUMN revision;
 ALTER TABLE watches DROP COLUMN host;
 DROP INDEX runs_lane;
+DROP INDEX runs_blocked;
 DROP INDEX runs_free;
 ALTER TABLE runs DROP COLUMN interrupted;
 ALTER TABLE runs DROP COLUMN lane_width;

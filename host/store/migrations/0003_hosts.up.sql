@@ -14,7 +14,9 @@ ALTER TABLE runs ADD COLUMN lane TEXT;
 ALTER TABLE runs ADD COLUMN lane_width INTEGER;
 ALTER TABLE runs ADD COLUMN interrupted INTEGER NOT NULL DEFAULT 0;
 UPDATE runs SET wake_at = created_at, interrupted = 1 WHERE status IN ('pending', 'running');
-CREATE INDEX runs_free ON runs (wake_at) WHERE host IS NULL AND status IN ('pending', 'running');
+CREATE INDEX runs_free ON runs (wake_at, flow_id) WHERE host IS NULL AND status IN ('pending', 'running');
+CREATE INDEX runs_blocked ON runs (lane, id)
+  WHERE lane IS NOT NULL AND host IS NULL AND wake_at IS NULL AND status IN ('pending', 'running');
 CREATE INDEX runs_lane ON runs (lane, id) WHERE lane IS NOT NULL AND status IN ('pending', 'running');
 
 -- host: who polls, renews or ends it; NULL: nobody. revision grows with each change of its state or its flow's version:

@@ -196,7 +196,7 @@ class PgConnection final : public Connection {
     // on: COMMIT returns when it is on the disk, which is the promise to the sender; stricter settings of the server stay.
     // A process that stops in the middle of a transaction must not hold its locks for ever.
     if (auto done = run_script("SET client_min_messages = warning; SET client_encoding = 'UTF8'; "
-                               "SET idle_in_transaction_session_timeout = '60s'; SELECT set_config('synchronous_commit', CASE "
+                               "SET idle_in_transaction_session_timeout = '5s'; SELECT set_config('synchronous_commit', CASE "
                                "current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE "
                                "current_setting('synchronous_commit') END, false)",
                                retry);

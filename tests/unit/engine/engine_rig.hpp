@@ -80,7 +80,7 @@ class EngineRig : public ::testing::Test {
     EngineSettings engine_settings;
     engine_settings.runner = runner_settings_;
     engine_settings.runner.save_retry = std::chrono::milliseconds{1};
-    engine_settings.intake = {.load_retry = std::chrono::milliseconds{20}, .look = std::chrono::milliseconds{20}};
+    engine_settings.intake = intake_settings_;
     engine_.emplace(Engine::Parts{*loop_, *background_, clock_, *database_, *vault_, *connections_, *registry_},
                     engine_settings);
     ASSERT_TRUE(engine_->start("http://127.0.0.1:1").has_value());
@@ -191,6 +191,7 @@ class EngineRig : public ::testing::Test {
   std::optional<support::TestDatabase> place_;
   ManualClock clock_{std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now())};
   RunnerSettings runner_settings_;
+  IntakeSettings intake_settings_{.load_retry = std::chrono::milliseconds{20}, .look = std::chrono::milliseconds{20}};
   std::unique_ptr<Loop> loop_;
   std::unique_ptr<Loop> background_;
   std::thread background_thread_;
