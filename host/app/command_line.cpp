@@ -215,10 +215,51 @@ void add_run_commands(CLI::App& app, Arguments& arguments) {
       return replay_run(context.output, arguments.remote, *id, *flow, *current);
     };
   });
+  auto* cancel = run->add_subcommand("cancel", "End a run, at a running host");
+  cancel->add_option("id", *id)->required();
+  add_remote(*cancel, arguments);
+  cancel->callback([&arguments, id] {
+    arguments.command = [&arguments, id](const Context& context) { return cancel_run(context.output, arguments.remote, *id); };
+  });
+  auto* decide = run->add_subcommand("decide", "Say what became of a step that was in flight when its host stopped, at a running host");
+  decide->add_option("id", *id)->required();
+  decide->add_option("node", *flow)->required();
+  decide->add_option("as", *status)->required()->check(CLI::IsMember({"done", "repeat", "fail"}));
+  add_remote(*decide, arguments);
+  decide->callback([&arguments, id, flow, status] {
+    arguments.command = [&arguments, id, flow, status](const Context& context) {
+      return decide_step(context.output, arguments.remote, *id, *flow, *status);
+    };
+  });
+  auto* dead = app.add_subcommand("dead", "Steps that failed for good, or that nobody knows about")->require_subcommand(1);
+  auto* letters = dead->add_subcommand("list", "Newest first");
+  letters->add_option("--limit", *limit)->check(CLI::Range(1, 10'000));
+  letters->callback([&arguments, limit] {
+    arguments.command = [limit](const Context& context) { return list_dead(context, *limit); };
+  });
   auto* why = app.add_subcommand("why", "How far a delivery, an event or a run came, and what stopped it");
   why->add_option("id", *id, "of a delivery, event or run, or the provider's key of an event")->required();
   why->callback([&arguments, id] {
     arguments.command = [id](const Context& context) { return explain(context, *id); };
+  });
+}
+
+void add_purge_command(CLI::App& app, Arguments& arguments) {
+  auto age = std::make_shared<std::string>();
+  auto bytes = std::make_shared<std::int64_t>(-1);
+  auto* purge = app.add_subcommand("purge", "Remove runs that have ended, while no host works on the database; by default as the configuration says");
+  purge->add_option("--older-than", *age, "such as 7d or 12h");
+  purge->add_option("--to-bytes", *bytes, "the oldest, until the data take no more")->check(CLI::NonNegativeNumber);
+  purge->callback([&arguments, age, bytes] {
+    arguments.command = [age, bytes](const Context& context) -> Result<> {
+      PurgeLimits limits;
+      if (!age->empty()) {
+        limits.age = parse_duration(*age);
+        if (!limits.age) return fail(Errc::invalid, "--older-than " + *age + ": write it as 12h or 7d");
+      }
+      if (*bytes >= 0) limits.bytes = *bytes;
+      return purge_runs(context, limits);
+    };
   });
 }
 
@@ -253,6 +294,7 @@ int run(int argc, char** argv) {
   add_plugin_commands(app, arguments);
   add_flow_commands(app, arguments);
   add_run_commands(app, arguments);
+  add_purge_command(app, arguments);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

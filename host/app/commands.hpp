@@ -50,8 +50,16 @@ Result<> import_flow(const Context& context, const std::string& file);
 Result<> list_flows(const Context& context);
 Result<> list_runs_of(const Context& context, const std::string& flow, const std::string& status, int limit);
 Result<> show_run(const Context& context, const std::string& id);
+Result<> list_dead(const Context& context, int limit);
 Result<> explain(const Context& context, const std::string& id);
 Result<> show_config(const Context& context);
+struct PurgeLimits {
+  std::optional<Duration> age;
+  std::optional<std::int64_t> bytes;  // of the whole database
+};
+// Removes ended runs that are older than age, then the oldest until the database is small enough; without limits those of
+// the configuration. Works on a full disk. Errc::conflict: a host works on the database, and compacting would hold it up.
+Result<> purge_runs(const Context& context, const PurgeLimits& limits);
 
 // Commands to a running host, over its API.
 struct Remote {
@@ -62,6 +70,9 @@ struct Remote {
 Result<> switch_flow(const Output& output, const Remote& remote, const std::string& flow, const std::string& verb);
 // from: a node, or empty. current: with the flow's present version.
 Result<> replay_run(const Output& output, const Remote& remote, const std::string& run, const std::string& from, bool current);
+Result<> cancel_run(const Output& output, const Remote& remote, const std::string& run);
+// as: done, repeat or fail.
+Result<> decide_step(const Output& output, const Remote& remote, const std::string& run, const std::string& node, const std::string& as);
 Result<> list_loaded_plugins(const Output& output, const Remote& remote);
 Result<> reload_plugin(const Output& output, const Remote& remote, const std::string& provider);
 

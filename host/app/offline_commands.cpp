@@ -11,6 +11,8 @@
 #include "app/offline_registry.hpp"
 #include "app/server.hpp"
 #include "engine/flow_service.hpp"
+#include "engine/purge.hpp"
+#include "engine/run_actions.hpp"
 #include "engine/runs.hpp"
 #include "identity/identity.hpp"
 #include "store/migrations.hpp"
@@ -85,6 +87,76 @@ Result<> migrate_database(const Context& context, std::optional<int> version) {
   if (auto done = store::migrate(**database, target); !done) return done;
   context.output.print({{"from", before->current}, {"to", target}},
                        {fmt::format("schema version {} -> {}", before->current, target)});
+  return {};
+}
+
+namespace {
+
+constexpr int kPurgeLot = 500;
+
+struct PurgedSoFar {
+  std::int64_t runs = 0;
+  std::int64_t deliveries = 0;
+};
+
+// Lot by lot, while more() says so and there is something left.
+Result<> purge_while(store::Database& database, engine::PurgeWish wish, PurgedSoFar& so_far, const std::function<Result<bool>()>& more) {
+  wish.runs = kPurgeLot;
+  while (true) {
+    const auto goes_on = more();
+    if (!goes_on) return std::unexpected(goes_on.error());
+    if (!*goes_on) return {};
+    engine::Purged purged;
+    auto written = database.write([&](store::Transaction& transaction) -> Result<> {
+      auto done = engine::purge(transaction, wish);
+      if (!done) return std::unexpected(done.error());
+      purged = *std::move(done);
+      return {};
+    });
+    if (!written) return written;
+    so_far.runs += purged.runs;
+    so_far.deliveries += purged.deliveries;
+    if (purged.runs < wish.runs && purged.deliveries == 0) return {};
+    wish.after = purged.last;
+  }
+}
+
+}  // namespace
+
+Result<> purge_runs(const Context& context, const PurgeLimits& limits) {
+  auto opened = store::open(context.config.database_url, {.place = "purge", .spend_reserve = true});
+  if (!opened) return std::unexpected(opened.error());
+  auto& database = **opened;
+  if (auto checked = check_schema(database, false); !checked) return checked;
+  const auto& configured = context.config.engine.retention;
+  const bool none_given = !limits.age && !limits.bytes;
+  const auto age = none_given && configured.age.count() > 0 ? std::optional<Duration>(configured.age) : limits.age;
+  const auto bytes = none_given && configured.bytes > 0 ? std::optional(configured.bytes) : limits.bytes;
+  const auto before = database.space();
+  if (!before) return std::unexpected(before.error());
+  PurgedSoFar so_far;
+  if (age) {
+    engine::PurgeWish old;
+    old.before = engine::purge_boundary(system_clock().now() - *age);
+    if (auto done = purge_while(database, old, so_far, [] { return true; }); !done) return done;
+  }
+  if (bytes) {
+    const auto too_large = [&]() -> Result<bool> {
+      const auto space = database.space();
+      if (!space) return std::unexpected(space.error());
+      return space->used > *bytes;
+    };
+    if (auto done = purge_while(database, {}, so_far, too_large); !done) return done;
+  }
+  // On a full disk there is no room to rewrite the file; step by step it gets smaller, too.
+  if (auto compacted = database.compact(); !compacted) {
+    for (auto given = database.shrink(1 << 20); given && *given > 0;) given = database.shrink(1 << 20);
+  }
+  const auto after = database.space();
+  if (!after) return std::unexpected(after.error());
+  context.output.print({{"runs", so_far.runs}, {"deliveries", so_far.deliveries}, {"bytes_before", before->used + before->unused}, {"bytes_after", after->used + after->unused}},
+                       {fmt::format("removed {} runs and {} deliveries; the database had {} bytes and has {}", so_far.runs, so_far.deliveries,
+                                    before->used + before->unused, after->used + after->unused)});
   return {};
 }
 
@@ -224,6 +296,24 @@ Result<> show_run(const Context& context, const std::string& id) {
   context.output.print({{"id", id}, {"status", run->status}, {"flow_id", run->flow.to_string()},
                         {"event_key", run->event_key}, {"error", run->error}, {"steps", steps}},
                        lines);
+  return {};
+}
+
+Result<> list_dead(const Context& context, int limit) {
+  auto database = open_current(context.config);
+  if (!database) return std::unexpected(database.error());
+  const auto user = resolve_user(context, **database);
+  if (!user) return std::unexpected(user.error());
+  const auto letters = engine::list_dead_letters(**database, *user, limit, "");
+  if (!letters) return std::unexpected(letters.error());
+  json list = json::array();
+  std::vector<std::vector<std::string>> rows{{"RUN", "NODE", "KIND", "SINCE", "REASON"}};
+  for (const auto& letter : *letters) {
+    list.push_back({{"id", letter.id}, {"kind", letter.kind}, {"run_id", letter.run.to_string()}, {"flow_id", letter.flow.to_string()},
+                    {"node", letter.node}, {"reason", letter.reason}, {"created_at", to_rfc3339(letter.created)}});
+    rows.push_back({letter.run.to_string(), letter.node, letter.kind, time_text(letter.created), shortened(letter.reason, 80)});
+  }
+  context.output.print(list, Output::table(rows));
   return {};
 }
 

@@ -51,6 +51,11 @@ Result<Answer> call(const Remote& remote, const std::string& method, const std::
   return answer;
 }
 
+std::string escaped(const std::string& text) {
+  const std::unique_ptr<char, decltype(&curl_free)> percent(curl_easy_escape(nullptr, text.data(), static_cast<int>(text.size())), curl_free);
+  return percent.get();
+}
+
 Result<std::string> flow_id(const Remote& remote, const std::string& flow) {
   if (FlowId::parse(flow)) return flow;
   std::string cursor;
@@ -77,8 +82,22 @@ Result<> switch_flow(const Output& output, const Remote& remote, const std::stri
   return {};
 }
 
+Result<> cancel_run(const Output& output, const Remote& remote, const std::string& run) {
+  auto answer = call(remote, "POST", "/api/v1/runs/" + run + "/cancel");
+  if (!answer) return std::unexpected(answer.error());
+  output.print(answer->body, {fmt::format("run {} is {}", run, answer->body.value("status", ""))});
+  return {};
+}
+
+Result<> decide_step(const Output& output, const Remote& remote, const std::string& run, const std::string& node, const std::string& as) {
+  auto answer = call(remote, "POST", fmt::format("/api/v1/runs/{}/decide?node={}&as={}", run, escaped(node), as));
+  if (!answer) return std::unexpected(answer.error());
+  output.print(answer->body, {fmt::format("run {} is {}", run, answer->body.value("status", ""))});
+  return {};
+}
+
 Result<> replay_run(const Output& output, const Remote& remote, const std::string& run, const std::string& from, bool current) {
-  const auto query = fmt::format("?version={}{}", current ? "current" : "same", from.empty() ? "" : "&from=" + from);
+  const auto query = fmt::format("?version={}{}", current ? "current" : "same", from.empty() ? "" : "&from=" + escaped(from));
   auto answer = call(remote, "POST", "/api/v1/runs/" + run + "/replay" + query);
   if (!answer) return std::unexpected(answer.error());
   output.print(answer->body, {fmt::format("run {} makes {} again: patchbay run show {}", answer->body.value("id", ""), run, answer->body.value("id", ""))});

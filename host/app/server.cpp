@@ -97,6 +97,7 @@ class Host {
 
   // Until a signal.
   void run() {
+    ::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error like a full disk
     boost::asio::signal_set signals(loop_.context(), SIGINT, SIGTERM);
     wait_for_signal(signals);
     std::optional<plugin::HangWatch> hangs;
@@ -140,11 +141,15 @@ class Host {
   // The port is open from here on, but nobody is answered before the loop turns.
   Result<> listen() {
     background_.emplace();
-    engine_.emplace(engine::Engine::Parts{loop_, background_->loop(), system_clock(), *database_, *vault_,
+    housekeeping_.emplace();
+    engine_.emplace(engine::Engine::Parts{loop_, background_->loop(), housekeeping_->loop(), system_clock(), *database_, *vault_,
                                           *connections_, *registry_, host_},
                     config_.engine);
     reloader_.emplace(loop_, background_->loop(), *registry_, config_.plugin_settle);
     backend_.emplace(engine_->hooks(), *registry_, system_clock());
+    engine_->on_health([this](std::string why_not) {
+      if (!stopping_) backend_->set_not_ready(std::move(why_not));
+    });
     const auto secret = random_token(32);
     auto api = api::Api::start({*identity_, *connections_, *registry_, *database_, engine_->flows(),
                                 [this](const std::string& provider) { return reload_plugin(provider); },
@@ -220,6 +225,7 @@ class Host {
   std::optional<plugin::Registry> registry_;
   std::optional<engine::Engine> engine_;
   std::optional<LoopThread> background_;
+  std::optional<LoopThread> housekeeping_;
   std::optional<plugin::Reloader> reloader_;
   std::optional<HostBackend> backend_;
   std::unique_ptr<api::Api> api_;

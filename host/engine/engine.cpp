@@ -19,11 +19,12 @@ Engine::Engine(const Parts& parts, EngineSettings settings)
       flow_store_(parts.database, hosts_.me()),
       journal_(hosts_.me()),
       run_store_(parts.database, hosts_.me()),
-      commit_(parts.database, parts.loop, {&journal_, &run_store_}, settings_.commit,
+      commit_(parts.database, parts.loop, {&journal_, &run_store_, &retention_}, settings_.commit,
               [this](store::Transaction& transaction) { return hosts_.fence(transaction); }),
       cache_(flow_store_, parts.registry, parts.connections),
       source_(parts.loop, parts.background, flow_store_, watches_, parts.registry),
       runner_(parts.loop, parts.clock, run_store_, parts.registry, settings_.runner),
+      retention_(parts.loop, parts.housekeeping, parts.clock, parts.database, settings_.retention),
       intake_(parts.loop, parts.background, parts.clock, journal_, run_store_, cache_, runner_, settings_.intake,
               parts.database.is_shared()),
       hooks_(parts.loop, parts.background, parts.clock, parts.database, parts.vault, watches_, source_, intake_),
@@ -35,6 +36,10 @@ Engine::Engine(const Parts& parts, EngineSettings settings)
   }
   journal_.attach(commit_, 0);
   run_store_.attach(commit_, 1);
+  retention_.attach(commit_, 2);
+  commit_.on_change([this, alive = alive_](const Result<>& result) {
+    if (*alive) told_(result ? "" : result.error().message);
+  });
 }
 
 Engine::~Engine() {
@@ -51,6 +56,7 @@ Result<> Engine::start(std::string public_url) {
   hooks_.retry_open_deliveries();
   retry_deliveries_later();
   beat_later();
+  retention_.begin();
   return {};
 }
 
@@ -85,6 +91,7 @@ void Engine::beat() {
     parts_.loop.post([this, alive, freed = std::move(freed), watches = std::move(watches)]() mutable {
       if (!*alive) return;
       if (!freed) log::warn("engine", "this host could not show that it lives: {}", freed.error().message);
+      told_(freed ? "" : freed.error().message);
       if (hosts_.is_shut_out()) return come_back();
       if (watches) {
         for (auto& record : *watches) take_watch(std::move(record));

@@ -11,6 +11,7 @@
 #include "engine/hooks.hpp"
 #include "engine/hosts.hpp"
 #include "engine/intake.hpp"
+#include "engine/retention.hpp"
 #include "engine/run_store.hpp"
 #include "engine/runner.hpp"
 #include "engine/watch_table.hpp"
@@ -27,6 +28,7 @@ struct EngineSettings {
   RunnerSettings runner;
   store::GroupCommit::Limits commit;
   IntakeSettings intake;
+  RetentionSettings retention;
   std::chrono::milliseconds lease{15'000};  // after which a host that does not stir is taken for dead
 };
 
@@ -35,7 +37,8 @@ class Engine : public plugin::ReloadListener {
  public:
   struct Parts {
     Loop& loop;
-    Executor& background;  // for work that blocks; one thread is enough
+    Executor& background;    // for work that blocks for a moment
+    Executor& housekeeping;  // for work that may take long; nothing waits for it. May be the same
     const Clock& clock;
     store::Database& database;
     const vault::Vault& vault;
@@ -59,6 +62,9 @@ class Engine : public plugin::ReloadListener {
   void cancel_run(RunId id) { runner_.cancel(id); }
   [[nodiscard]] std::size_t watches() const { return watches_.size(); }
   [[nodiscard]] std::size_t runs_in_memory() const { return runner_.size(); }
+
+  // told: why this host cannot take anything now, or empty when it can again. Before start().
+  void on_health(std::function<void(std::string why_not)> told) { told_ = std::move(told); }
 
   // No new reaction begins; done when those under way have ended and their results are stored, or after limit. Then
   // others may have what is left.
@@ -90,10 +96,12 @@ class Engine : public plugin::ReloadListener {
   WatchTable watches_;
   WatchSource source_;
   Runner runner_;
+  Retention retention_;
   Intake intake_;
   Hooks hooks_;
   WatchTasks tasks_;
   FlowService flows_;
+  std::function<void(std::string)> told_ = [](const std::string&) {};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

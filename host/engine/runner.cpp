@@ -19,6 +19,7 @@ struct Runner::Run {
   std::string error;                                           // the first failure that ends the run
   std::size_t work = flow::kWork;                              // what is left for its conditions, all together
   int saving = 0;                                              // results on their way to the store
+  bool unstored = false;                                       // the store has refused it, which was logged
   bool left = false;                                           // not in memory any more: what comes for it is dropped
 
   const flow::Flow& flow() const { return *start.flow->flow; }
@@ -493,8 +494,10 @@ void Runner::save(const RunPointer& run, RunUpdate update) {
 // Until the store takes it: a result is kept, never dropped, for the provider has done its part.
 void Runner::submit(const RunPointer& run, RunUpdate update) {
   const auto again = [this, alive = alive_, run](RunUpdate kept, const Error& error) {
-    log::error("engine", "run {} could not be stored, again in {} ms: {}", run->start.id.to_string(),
-               settings_.save_retry.count(), error.message);
+    if (!std::exchange(run->unstored, true)) {  // once: a disk stays full for long
+      log::error("engine", "run {} could not be stored, again in {} ms: {}", run->start.id.to_string(),
+                 settings_.save_retry.count(), error.message);
+    }
     loop_.after(settings_.save_retry, [this, alive, run, kept = std::move(kept)]() mutable {
       if (*alive) submit(run, std::move(kept));
     });

@@ -63,6 +63,11 @@ class Transaction {
 };
 using Work = std::function<Result<>(Transaction&)>;
 
+struct Space {
+  std::int64_t used = 0;
+  std::int64_t unused = 0;
+};
+
 // The port to a database. Any thread; every call blocks until it is done.
 class Database {
  public:
@@ -82,6 +87,15 @@ class Database {
 
   [[nodiscard]] virtual std::string_view dialect() const = 0;  // "sqlite" or "postgresql"
 
+  // What the data take, and what lies in the file unused, in bytes.
+  virtual Result<Space> space() = 0;
+  // Gives about so many unused bytes back to the file system, in one short transaction. What was given back; 0: no more can
+  // be (or the server does it by itself).
+  virtual Result<std::int64_t> shrink(std::int64_t bytes) = 0;
+
+  // Gives all unused bytes back, however long that takes: for when no host works on it.
+  virtual Result<> compact() = 0;
+
   // Several hosts may work on it at the same time.
   [[nodiscard]] virtual bool is_shared() const = 0;
   // Whether a process that lives holds this place (Options::place).
@@ -97,6 +111,8 @@ struct Options {
   // dies, which the others see at once. Errc::conflict: another host is there and the database is not shared. Others
   // (the command line) open it without a place.
   std::string place = {};
+  // What a host keeps aside for the day when the disk is full is used up: without it nothing could be removed then.
+  bool spend_reserve = false;
   std::function<void()> on_announcement = {};  // of another process; on a thread of the driver, while it holds a place
 };
 [[nodiscard]] Result<std::unique_ptr<Database>> open(std::string_view url, const Options& options = {});

@@ -44,7 +44,10 @@ struct GroupCommit::Impl {
   bool asleep = false;  // only then a submit has to wake the thread: a system call spared under load
   bool stopping = false;
 
+  std::function<void(const Result<>&)> changed;
+
   // Of the thread only.
+  bool refused = false;  // by the database, the last batch
   std::vector<Queued> taken;
   std::vector<std::vector<Item*>> by_applier;
   std::thread thread;
@@ -100,6 +103,8 @@ Result<> GroupCommit::submit(std::size_t applier, std::unique_ptr<Item>& item) {
   return {};
 }
 
+void GroupCommit::on_change(std::function<void(const Result<>&)> changed) { impl_->changed = std::move(changed); }
+
 std::size_t GroupCommit::pending() const {
   const std::lock_guard lock(impl_->mutex);
   return impl_->held_items;
@@ -142,7 +147,11 @@ void GroupCommit::Impl::commit(std::span<Queued> batch) {
   for (std::size_t i = 0; i < batch.size(); ++i) {
     finished.push_back({std::move(batch[i].item), std::move(results[i])});
   }
-  executor.post([finished = std::move(finished)]() mutable {
+  const auto& last = finished.back().result;
+  const bool refuses = !last && may_pass(last.error().code);
+  const bool tell = changed && refuses != std::exchange(refused, refuses);
+  executor.post([finished = std::move(finished), changed = tell ? changed : nullptr]() mutable {
+    if (changed) changed(finished.back().result);
     for (auto& [item, result] : finished) {
       item->finished(std::move(result));
       item.reset();

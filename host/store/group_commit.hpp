@@ -59,6 +59,10 @@ class GroupCommit {
   // Errc::exhausted: the queue is full; item comes back untouched in the argument, finished() is not called.
   Result<> submit(std::size_t applier, std::unique_ptr<Item>& item);
 
+  // Called on the executor when the database begins to refuse batches (full disk, away), and when it takes them again.
+  // Before the first submit().
+  void on_change(std::function<void(const Result<>&)> changed);
+
   // Queued and in commit. Any thread.
   [[nodiscard]] std::size_t pending() const;
 

@@ -131,6 +131,29 @@ class PooledDatabase final : public Database {
   std::string_view dialect() const override { return settings_.dialect; }
   bool is_shared() const override { return settings_.shared; }
 
+  Result<Space> space() override {
+    Space space;
+    auto asked = read([&](Transaction& transaction) -> Result<> {
+      auto row = transaction.execute(settings_.space, {}, [&space](const Row& sizes) { space = {sizes.integer(0), sizes.integer(1)}; });
+      if (!row) return std::unexpected(row.error());
+      return {};
+    });
+    if (!asked) return std::unexpected(asked.error());
+    return space;
+  }
+
+  Result<> compact() override { return run_script(settings_.compact); }
+
+  Result<std::int64_t> shrink(std::int64_t bytes) override {
+    if (!settings_.shrink) return 0;
+    const auto before = space();
+    if (!before) return std::unexpected(before.error());
+    if (auto done = run_script(settings_.shrink(bytes)); !done) return std::unexpected(done.error());
+    const auto after = space();
+    if (!after) return std::unexpected(after.error());
+    return before->unused - after->unused;
+  }
+
   Result<bool> is_held(std::string_view place) override {
     bool free = true;
     if (settings_.take_place.empty()) return !free;

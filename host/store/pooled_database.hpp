@@ -16,6 +16,10 @@ struct PoolSettings {
   std::function<Result<std::unique_ptr<Connection>>(Access)> open;
   std::function<void()> closed = [] {};  // after the last connection
   bool shared = false;
+  std::string_view space = {};  // a statement: bytes used, bytes unused
+  // A script that gives up to so many unused bytes back; empty: the server does that.
+  std::function<std::string(std::int64_t bytes)> shrink = {};
+  std::string_view compact = {};  // a script
   std::string_view take_place = {};  // a statement: true when nobody holds the place $1; empty: nobody else ever does
 };
 

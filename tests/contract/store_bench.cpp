@@ -83,6 +83,9 @@ class TimedDatabase final : public store::Database {
   Result<> run_script(std::string_view sql) override { return inner_.run_script(sql); }
   std::string_view dialect() const override { return inner_.dialect(); }
   bool is_shared() const override { return inner_.is_shared(); }
+  Result<store::Space> space() override { return inner_.space(); }
+  Result<std::int64_t> shrink(std::int64_t bytes) override { return inner_.shrink(bytes); }
+  Result<> compact() override { return inner_.compact(); }
   Result<bool> is_held(std::string_view place) override { return inner_.is_held(place); }
 
   std::map<std::string, double> spent;

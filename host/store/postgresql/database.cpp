@@ -15,6 +15,8 @@ Result<std::unique_ptr<Database>> open(std::string_view url, const Options& opti
                         .tries = 30,  // other processes work on the same rows
                         .open = [url = std::string(url)](Access) { return connect(url); },
                         .shared = true,
+                        .space = "SELECT pg_database_size(current_database()), 0",
+                        .compact = "VACUUM",
                         .take_place = kTakePlace};
   auto holder = std::make_shared<std::unique_ptr<Place>>();
   settings.closed = [holder] { holder->reset(); };

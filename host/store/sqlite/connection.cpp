@@ -66,7 +66,7 @@ Result<> SqliteConnection::configure(const Settings& settings, Access access) {
     return script(fmt::format("PRAGMA cache_size = -{}; PRAGMA query_only = ON", settings.reader_cache_kib));
   }
   // The page size is the file's for ever, and is asked for before anything is in it.
-  if (auto done = script(fmt::format("PRAGMA page_size = {}", settings.page_bytes)); !done) return done;
+  if (auto done = script(fmt::format("PRAGMA page_size = {}; PRAGMA auto_vacuum = INCREMENTAL", settings.page_bytes)); !done) return done;
   if (auto done = use_wal(); !done) return done;
   // FULL: the log is on the disk before COMMIT returns, which is the promise to the sender. secure_delete: Debian turns
   // it on, which writes zeros over whole pages; FAST does so only where a page is written anyway. The log is cut back

@@ -10,11 +10,14 @@
 
 #include <fmt/format.h>
 
+#include "core/log.hpp"
 #include "store/pooled_database.hpp"
 #include "store/sqlite/connection.hpp"
 
 namespace patchbay::store::sqlite {
 namespace {
+
+constexpr off_t kReserveBytes = 8 << 20;
 
 Result<std::string> make_temporary_file() {
   std::error_code error;
@@ -48,6 +51,19 @@ Result<std::shared_ptr<const int>> lock_out_others(const std::string& path) {
   return held;
 }
 
+// Removing rows writes to the log, so on a full disk even that fails. Where the file system cannot keep bytes aside there is
+// none.
+void keep_reserve(const std::string& path) {
+  const auto name = path + ".reserve";
+  const int file = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) return;
+  const int kept = ::posix_fallocate(file, 0, kReserveBytes);
+  ::close(file);
+  if (kept == 0) return;
+  log::warn("store", "{} bytes cannot be kept aside: {}", kReserveBytes, std::strerror(kept));
+  ::unlink(name.c_str());
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Database>> open(std::string_view place, const Options& options) {
@@ -68,18 +84,24 @@ Result<std::unique_ptr<Database>> open(std::string_view place, const Options& op
     auto locked = lock_out_others(settings.path);
     if (!locked) return std::unexpected(locked.error());
     lock = *std::move(locked);
+    keep_reserve(settings.path);
   }
-  return make_pooled_database({.dialect = "sqlite",
-                               .readers = options.readers,
-                               .tries = 4,  // each waits busy_timeout for another process's
-                               .open = [settings](Access access) { return connect(settings, access); },
-                               .closed =
-                                   [lock, path = temporary ? settings.path : ""] {
-                                     std::error_code ignored;
-                                     for (const auto* suffix : {"", "-wal", "-shm"}) {
-                                       if (!path.empty()) std::filesystem::remove(path + suffix, ignored);
-                                     }
-                                   }});
+  if (options.spend_reserve) ::unlink((settings.path + ".reserve").c_str());
+  PoolSettings pool{.dialect = "sqlite",
+                    .readers = options.readers,
+                    .tries = 4,  // each waits busy_timeout for another process's
+                    .open = [settings](Access access) { return connect(settings, access); }};
+  pool.closed = [lock, path = temporary ? settings.path : ""] {
+    std::error_code ignored;
+    for (const auto* suffix : {"", "-wal", "-shm"}) {
+      if (!path.empty()) std::filesystem::remove(path + suffix, ignored);
+    }
+  };
+  pool.space = "SELECT (page_count - freelist_count) * page_size, freelist_count * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+  // The file ends when the log is checkpointed next.
+  pool.compact = "PRAGMA auto_vacuum = INCREMENTAL; VACUUM; PRAGMA wal_checkpoint(TRUNCATE)";
+  pool.shrink = [page = settings.page_bytes](std::int64_t bytes) { return fmt::format("PRAGMA incremental_vacuum({})", bytes / page); };
+  return make_pooled_database(std::move(pool));
 }
 
 }  // namespace patchbay::store::sqlite

@@ -81,7 +81,8 @@ class EngineRig : public ::testing::Test {
     engine_settings.runner = runner_settings_;
     engine_settings.runner.save_retry = std::chrono::milliseconds{1};
     engine_settings.intake = intake_settings_;
-    engine_.emplace(Engine::Parts{*loop_, *background_, clock_, *database_, *vault_, *connections_, *registry_},
+    engine_settings.retention = retention_settings_;
+    engine_.emplace(Engine::Parts{*loop_, *background_, *background_, clock_, *database_, *vault_, *connections_, *registry_},
                     engine_settings);
     ASSERT_TRUE(engine_->start("http://127.0.0.1:1").has_value());
   }
@@ -191,6 +192,7 @@ class EngineRig : public ::testing::Test {
   std::optional<support::TestDatabase> place_;
   ManualClock clock_{std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now())};
   RunnerSettings runner_settings_;
+  RetentionSettings retention_settings_;
   IntakeSettings intake_settings_{.load_retry = std::chrono::milliseconds{20}, .look = std::chrono::milliseconds{20}};
   std::unique_ptr<Loop> loop_;
   std::unique_ptr<Loop> background_;

@@ -80,6 +80,9 @@ class WordDatabase final : public Database, public GroupCommit::Applier {
   std::string_view dialect() const override { return "sqlite"; }
   bool is_shared() const override { return false; }
   Result<bool> is_held(std::string_view) override { return false; }
+  Result<Space> space() override { return Space{}; }
+  Result<std::int64_t> shrink(std::int64_t) override { return 0; }
+  Result<> compact() override { return {}; }
 
   Result<> apply(Transaction&, std::span<GroupCommit::Item* const> items) override {
     for (auto* item : items) {
