@@ -120,6 +120,14 @@ std::optional<std::string> QueryReader::text(const std::string& name) {
   return found->second;
 }
 
+std::optional<Timestamp> QueryReader::time(const std::string& name) {
+  const auto given = text(name);
+  if (!given) return std::nullopt;
+  const auto parsed = parse_rfc3339(*given);
+  if (!parsed) faults_.push_back({name, "invalid", "'" + *given + "' is no time such as 2026-11-21T18:00:00Z"});
+  return parsed;
+}
+
 std::vector<std::string> QueryReader::words(const std::string& name, const std::vector<std::string_view>& allowed) {
   std::vector<std::string> words;
   const auto given = text(name);

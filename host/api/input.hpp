@@ -11,6 +11,7 @@
 
 #include "api/message.hpp"
 #include "core/bytes.hpp"
+#include "core/time.hpp"
 
 namespace patchbay::api {
 
@@ -53,6 +54,7 @@ class QueryReader {
     return parsed;
   }
   std::optional<std::string> text(const std::string& name);
+  std::optional<Timestamp> time(const std::string& name);  // RFC 3339
   // A comma-separated list of the words of `allowed`.
   std::vector<std::string> words(const std::string& name, const std::vector<std::string_view>& allowed);
   // A single word of `allowed`.

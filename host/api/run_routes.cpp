@@ -216,23 +216,53 @@ Response show_delivery(const Request& request, const Context& context) {
   return json_response(200, shown);
 }
 
-Response why(const Request& request, const Context& context) {
-  QueryReader query(request);
-  const auto id = query.text("id");
-  if (auto refused = query.refusal()) return *refused;
-  if (!id || id->empty()) {
-    return problem(400, "invalid", "say of what: ?id= of a delivery, event or run, or an event's key",
-                   request.request_id);
-  }
-  auto explanation = engine::why(context.services.database, context.principal.user, *id);
-  if (!explanation) return problem(explanation.error(), request.request_id);
+json to_json(const engine::Explanation& explanation) {
   json gates = json::array();
-  for (const auto& gate : explanation->gates) {
+  for (const auto& gate : explanation.gates) {
     gates.push_back(
         {{"name", gate.name}, {"passed", gate.passed}, {"detail", gate.detail}, {"at", time_json(gate.at)}});
   }
-  return json_response(200,
-                       {{"subject", explanation->subject}, {"conclusion", explanation->conclusion}, {"gates", gates}});
+  return {{"subject", explanation.subject}, {"conclusion", explanation.conclusion}, {"at", time_json(explanation.at)}, {"gates", gates}};
+}
+
+Response why(const Request& request, const Context& context) {
+  QueryReader query(request);
+  const auto id = query.text("id");
+  engine::WhyFilter filter;
+  filter.user = context.principal.user;
+  const auto since = query.time("since");
+  const auto now = system_clock().now();
+  filter.until = query.time("until").value_or(now);
+  filter.flow = query.id<FlowId>("flow_id");
+  filter.limit = query.limit();
+  if (auto refused = query.refusal()) return *refused;
+  if (id && !id->empty()) {
+    auto explanation = engine::why(context.services.database, context.principal.user, *id);
+    return explanation ? json_response(200, to_json(*explanation)) : problem(explanation.error(), request.request_id);
+  }
+  if (!since) {
+    return problem(400, "invalid", "say of what: ?id= of a delivery, event or run, or an event's key; or of which time: ?since=",
+                   request.request_id);
+  }
+  filter.since = *since;
+  auto all = engine::why_of_time(context.services.database, filter);
+  if (!all) return problem(all.error(), request.request_id);
+  json data = json::array();
+  for (const auto& explanation : *all) data.push_back(to_json(explanation));
+  return json_response(200, {{"data", data}, {"next", nullptr}});
+}
+
+Response compare_run(const Request& request, const Context& context) {
+  const auto id = RunId::parse(request.parameters.at("id"));
+  if (!id) return problem(404, "not_found", "there is no such run", request.request_id);
+  auto comparison = engine::compare_replay(context.services.database, context.principal.user, *id);
+  if (!comparison) return problem(comparison.error(), request.request_id);
+  json nodes = json::array();
+  for (const auto& node : comparison->nodes) {
+    const auto step = [](const engine::StepDetail& detail) { return detail.node.empty() ? json(nullptr) : to_json(detail); };
+    nodes.push_back({{"node", node.node}, {"same", node.same}, {"before", step(node.before)}, {"after", step(node.after)}});
+  }
+  return json_response(200, {{"original", comparison->original.to_string()}, {"replay", comparison->replay.to_string()}, {"same", comparison->is_same()}, {"nodes", nodes}});
 }
 
 }  // namespace
@@ -252,7 +282,8 @@ void add_run_routes(std::vector<Route>& routes) {
                     list_deliveries,
                     {"flow_id", "watch_id", "status", "limit", "cursor"}});
   routes.push_back({"GET", "/api/v1/deliveries/{id}", Access::user, show_delivery});
-  routes.push_back({"GET", "/api/v1/why", Access::user, why, {"id"}});
+  routes.push_back({"GET", "/api/v1/runs/{id}/comparison", Access::user, compare_run});
+  routes.push_back({"GET", "/api/v1/why", Access::user, why, {"id", "since", "until", "flow_id", "limit"}});
 }
 
 }  // namespace patchbay::api

@@ -215,6 +215,11 @@ void add_run_commands(CLI::App& app, Arguments& arguments) {
       return replay_run(context.output, arguments.remote, *id, *flow, *current);
     };
   });
+  auto* compare = run->add_subcommand("compare", "A replay beside its original, node by node");
+  compare->add_option("id", *id, "of the replay")->required();
+  compare->callback([&arguments, id] {
+    arguments.command = [id](const Context& context) { return compare_run(context, *id); };
+  });
   auto* cancel = run->add_subcommand("cancel", "End a run, at a running host");
   cancel->add_option("id", *id)->required();
   add_remote(*cancel, arguments);
@@ -238,9 +243,17 @@ void add_run_commands(CLI::App& app, Arguments& arguments) {
     arguments.command = [limit](const Context& context) { return list_dead(context, *limit); };
   });
   auto* why = app.add_subcommand("why", "How far a delivery, an event or a run came, and what stopped it");
-  why->add_option("id", *id, "of a delivery, event or run, or the provider's key of an event")->required();
-  why->callback([&arguments, id] {
-    arguments.command = [id](const Context& context) { return explain(context, *id); };
+  auto* of_one = why->add_option("id", *id, "of a delivery, event or run, or the provider's key of an event");
+  auto since = std::make_shared<std::string>();
+  why->add_option("--since", *since, "all of a time, such as 1h: what was stopped first")->excludes(of_one);
+  why->add_option("--limit", *limit)->check(CLI::Range(1, 10'000));
+  why->callback([&arguments, id, since, limit] {
+    arguments.command = [id, since, limit](const Context& context) -> Result<> {
+      if (!id->empty()) return explain(context, *id);
+      const auto time = parse_duration(since->empty() ? "?" : *since);
+      if (!time) return fail(Errc::invalid, "say of what: an id, or --since such as 1h");
+      return explain_time(context, *time, *limit);
+    };
   });
 }
 

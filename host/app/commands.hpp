@@ -51,6 +51,9 @@ Result<> list_flows(const Context& context);
 Result<> list_runs_of(const Context& context, const std::string& flow, const std::string& status, int limit);
 Result<> show_run(const Context& context, const std::string& id);
 Result<> list_dead(const Context& context, int limit);
+Result<> compare_run(const Context& context, const std::string& id);
+// All that came within that time until now.
+Result<> explain_time(const Context& context, Duration time, int limit);
 Result<> explain(const Context& context, const std::string& id);
 Result<> show_config(const Context& context);
 struct PurgeLimits {

@@ -299,6 +299,47 @@ Result<> show_run(const Context& context, const std::string& id) {
   return {};
 }
 
+Result<> compare_run(const Context& context, const std::string& id) {
+  auto database = open_current(context.config);
+  if (!database) return std::unexpected(database.error());
+  const auto user = resolve_user(context, **database);
+  if (!user) return std::unexpected(user.error());
+  const auto run = RunId::parse(id);
+  if (!run) return fail(Errc::invalid, "'" + id + "' is not the id of a run");
+  const auto comparison = engine::compare_replay(**database, *user, *run);
+  if (!comparison) return std::unexpected(comparison.error());
+  const auto text = [](const engine::StepDetail& step) {
+    if (step.node.empty()) return std::string("-");
+    return shortened(step.status + (step.port.empty() ? "" : ":" + step.port) + " " + (step.error.empty() ? step.output : step.error), 60);
+  };
+  json nodes = json::array();
+  std::vector<std::vector<std::string>> rows{{"NODE", "", "BEFORE", "AFTER"}};
+  for (const auto& node : comparison->nodes) {
+    nodes.push_back({{"node", node.node}, {"same", node.same}});
+    rows.push_back({node.node, node.same ? "=" : "≠", text(node.before), text(node.after)});
+  }
+  context.output.print({{"original", comparison->original.to_string()}, {"replay", id}, {"same", comparison->is_same()}, {"nodes", nodes}}, Output::table(rows));
+  return {};
+}
+
+Result<> explain_time(const Context& context, Duration time, int limit) {
+  auto database = open_current(context.config);
+  if (!database) return std::unexpected(database.error());
+  const auto user = resolve_user(context, **database);
+  if (!user) return std::unexpected(user.error());
+  const auto now = system_clock().now();
+  const auto all = engine::why_of_time(**database, {.user = *user, .flow = std::nullopt, .since = now - time, .until = now + std::chrono::seconds{1}, .limit = limit});
+  if (!all) return std::unexpected(all.error());
+  json list = json::array();
+  std::vector<std::vector<std::string>> rows{{"AT", "WHAT", "CONCLUSION"}};
+  for (const auto& one : *all) {
+    list.push_back({{"subject", one.subject}, {"at", time_json(one.at)}, {"conclusion", one.conclusion}});
+    rows.push_back({time_text(one.at), one.subject, one.conclusion});
+  }
+  context.output.print(list, Output::table(rows));
+  return {};
+}
+
 Result<> list_dead(const Context& context, int limit) {
   auto database = open_current(context.config);
   if (!database) return std::unexpected(database.error());

@@ -16,11 +16,13 @@
 #include "api/api.hpp"
 #include "app/backend.hpp"
 #include "app/program.hpp"
+#include "app/service_manager.hpp"
 #include "app/temporary_folder.hpp"
 #include "core/bytes.hpp"
 #include "core/log.hpp"
 #include "core/loop.hpp"
 #include "core/loop_thread.hpp"
+#include "egress/budgeted_client.hpp"
 #include "egress/curl_client.hpp"
 #include "engine/engine.hpp"
 #include "gateway/gateway.hpp"
@@ -102,6 +104,8 @@ class Host {
     wait_for_signal(signals);
     std::optional<plugin::HangWatch> hangs;
     if (config_.plugin_hang.count() > 0) hangs.emplace(config_.plugin_hang, start_again_isolating);
+    notify_service_manager("READY=1\nSTATUS=taking webhooks");
+    if (const auto often = watchdog_interval()) feed_watchdog(*often);
     loop_.run();
     log::info("app", "stopped");
   }
@@ -127,7 +131,7 @@ class Host {
   Result<> load_plugins() {
     auto client = egress::make_curl_client(loop_, system_clock(), *connections_, config_.egress);
     if (!client) return std::unexpected(client.error());
-    client_ = *std::move(client);
+    client_ = egress::make_budgeted_client(loop_, system_clock(), *std::move(client));
     auto settings = registry_settings(config_);
     settings.private_folder =
         config_.plugin_private_folder.empty() ? private_folder_.path() : config_.plugin_private_folder;
@@ -193,6 +197,12 @@ class Host {
     return future.get();
   }
 
+  // From the loop: when it hangs, the service manager hears nothing.
+  void feed_watchdog(std::chrono::milliseconds often) {
+    notify_service_manager("WATCHDOG=1");
+    loop_.after(often, [this, often] { feed_watchdog(often); });
+  }
+
   void wait_for_signal(boost::asio::signal_set& signals) {
     signals.async_wait([this, &signals](const boost::system::error_code& error, int number) {
       if (error) return;
@@ -207,6 +217,7 @@ class Host {
   // No new work first, then what is under way, then the end. What is left stays in the store for the next start.
   void drain() {
     backend_->set_not_ready("stopping");
+    notify_service_manager("STOPPING=1\nSTATUS=finishing what is under way");
     gateway_->drain(config_.drain_timeout, [this] {
       engine_->drain(config_.drain_timeout, [this] { loop_.stop(); });
     });

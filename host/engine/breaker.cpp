@@ -10,7 +10,7 @@ std::optional<Timestamp> Breaker::wait_until(const Key& key, bool is_retry, Time
   auto& state = states_[key];
   if (state.until) {
     if (now < *state.until) return state.until;
-    if (state.trying) return now + kRetryWait;  // one is on its way to find out
+    if (state.trying) return now + state.wait;  // one is on its way to find out
     state.trying = true;
     return std::nullopt;
   }

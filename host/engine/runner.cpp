@@ -32,6 +32,9 @@ struct Runner::Run {
 
 namespace {
 
+constexpr std::chrono::hours kLongestRateWait{24};
+constexpr std::chrono::milliseconds kShortestRateWait{100};
+constexpr std::chrono::seconds kMostSpread{30};
 constexpr std::string_view kUnknown = "the host stopped while the provider was being asked: nobody knows whether it was done";
 
 std::string_view provider_of(const flow::Node& node) { return std::string_view(node.operation).substr(0, node.operation.find('.')); }
@@ -327,7 +330,7 @@ void Runner::begin_reaction(const RunPointer& run, std::size_t index) {
   const Breaker::Key key{std::string(provider_of(definition)), connection};
   if (const auto until = breaker_.wait_until(key, node.attempt > 0, clock_.now())) {
     reaction_over({run, index});
-    return postpone(run, index, *until, definition.operation + " waits: " + key.first + " has not answered lately");
+    return postpone(run, index, *until + spread(*until - clock_.now()) * 10, definition.operation + " waits: " + key.first + " has not answered lately");
   }
   if (node.attempt == 0) node.started = clock_.now();
   // After a crash nobody knows whether the first attempt was made, so it counts as made: plugins look before they
@@ -367,6 +370,8 @@ void Runner::reaction_ended(const RunPointer& run, std::size_t index, plugin::Ou
   if (run->left) return;
   // Cancelled by a shutdown: nothing is known about it, so nothing is stored, and the restart repeats it.
   if (draining_ && outcome.error && outcome.error->code == Errc::cancelled) return;
+  const bool parks = run->flow().nodes[index].on_unknown == flow::OnUnknown::park;
+  if (outcome.error && parks && has_not_answered(outcome.error->code)) return park(run, index, *outcome.error);
   if (outcome.error) return step_failed(run, index, *outcome.error, outcome.next);
   step_succeeded(run, index, std::move(outcome.output));
 }
@@ -410,9 +415,21 @@ std::chrono::milliseconds Runner::back_off(const flow::Retry& retry, int attempt
   return std::chrono::milliseconds{limit / 2 + std::uniform_int_distribution<std::int64_t>(0, limit / 2)(random_)};
 }
 
+// Those that wait for the same moment do not come back in the same one.
+Duration Runner::spread(Duration wait) {
+  const auto most = std::clamp<std::int64_t>(wait.count() / 10, 0, Duration{kMostSpread}.count());
+  return Duration{std::uniform_int_distribution<std::int64_t>(0, most)(random_)};
+}
+
 void Runner::step_failed(const RunPointer& run, std::size_t index, const Error& error, std::optional<Duration> wait) {
   const auto& definition = run->flow().nodes[index];
   auto& node = run->nodes[index];
+  // Told to wait: it was not done, and waiting is no failure, as long as it comes to an end.
+  if (error.code == Errc::exhausted && wait && clock_.now() - node.started < kLongestRateWait) {
+    const auto until = clock_.now() + std::max<Duration>(*wait, kShortestRateWait);
+    --node.attempt;
+    return postpone(run, index, until + spread(*wait), error.message);
+  }
   if (!may_pass(error.code) || node.attempt >= definition.retry.attempts) {
     return fail_step_for_good(run, index, error);
   }
@@ -422,6 +439,18 @@ void Runner::step_failed(const RunPointer& run, std::size_t index, const Error& 
   log::info("engine", "run {} step {} attempt {} failed, again in {} ms: {}", run->start.id.to_string(), definition.id,
             node.attempt, pause.count(), error.message);
   postpone(run, index, clock_.now() + pause, error.message);
+}
+
+// It may have been done: a person decides.
+void Runner::park(const RunPointer& run, std::size_t index, const Error& error) {
+  auto& node = run->nodes[index];
+  node.state = NodeState::parked;
+  auto parked = row(*run, index, "maybe");
+  parked.error = "nobody knows whether it was done: " + error.message;
+  parked.finished.reset();
+  log::warn("engine", "run {} step {} waits for a person: {}", run->start.id.to_string(), run->flow().nodes[index].id, parked.error);
+  run->unsaved.push_back(std::move(parked));
+  save(run, {});
 }
 
 // Its next attempt comes then, and the store knows. Nothing is under way at the provider.

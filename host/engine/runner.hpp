@@ -134,6 +134,7 @@ class Runner {
   void step_succeeded(const RunPointer& run, std::size_t index, std::string output);
   void step_failed(const RunPointer& run, std::size_t index, const Error& error, std::optional<Duration> wait);
   void fail_step_for_good(const RunPointer& run, std::size_t index, const Error& error);
+  void park(const RunPointer& run, std::size_t index, const Error& error);
   void postpone(const RunPointer& run, std::size_t index, Timestamp until, const std::string& reason);
   [[nodiscard]] std::optional<Timestamp> rest_until(const Run& run) const;
   void save(const RunPointer& run, RunUpdate update);
@@ -142,6 +143,7 @@ class Runner {
   void forget(const RunPointer& run);
   [[nodiscard]] bool edges_decided(const Run& run, std::size_t index, bool& fired) const;
   [[nodiscard]] StepRow row(const Run& run, std::size_t index, std::string status) const;
+  [[nodiscard]] Duration spread(Duration wait);
   [[nodiscard]] std::chrono::milliseconds back_off(const flow::Retry& retry, int attempt);
   void flush_launches();
   void reaction_over(const Launch& launch);

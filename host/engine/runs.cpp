@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -58,6 +59,7 @@ std::vector<StepDetail> in_order_of(const std::string& definition, const RunDeta
     auto& step = steps.emplace_back(row == stored.end() ? StepDetail{} : *row);
     step.node = id;
     step.kind = kind_of(node);
+    if (step.kind == "if") step.condition = node.value("if", "");
     if (row != stored.end()) continue;
     step.status = ended ? "skipped" : "pending";
     if (step.kind == "trigger" && (id == trigger_node || trigger_node.empty())) {
@@ -168,6 +170,41 @@ Result<RunDetail> find_run(store::Database& database, UserId user, RunId id) {
   if (!run) return fail(Errc::not_found, "there is no run " + id.to_string());
   run->steps = in_order_of(definition, *run, std::move(steps), trigger_node, event_data);
   return *std::move(run);
+}
+
+bool Comparison::is_same() const {
+  return std::all_of(nodes.begin(), nodes.end(), [](const Node& node) { return node.same; });
+}
+
+Result<Comparison> compare_replay(store::Database& database, UserId user, RunId replay) {
+  auto after = find_run(database, user, replay);
+  if (!after) return std::unexpected(after.error());
+  if (!after->replay_of) return fail(Errc::conflict, fmt::format("run {} is no replay", replay.to_string()));
+  auto before = find_run(database, user, *after->replay_of);
+  if (!before) return std::unexpected(before.error());
+  Comparison comparison{.original = before->id, .replay = after->id, .nodes = {}};
+  const auto find = [](std::vector<StepDetail>& steps, const std::string& node) {
+    return std::find_if(steps.begin(), steps.end(), [&](const StepDetail& step) { return step.node == node; });
+  };
+  for (auto& step : before->steps) {
+    auto& node = comparison.nodes.emplace_back();
+    node.node = step.node;
+    const auto same = find(after->steps, step.node);
+    if (same != after->steps.end()) node.after = *same;
+    node.before = std::move(step);
+  }
+  for (auto& step : after->steps) {  // nodes that the flow got since
+    const auto known = std::any_of(comparison.nodes.begin(), comparison.nodes.end(), [&](const auto& node) { return node.node == step.node; });
+    if (known) continue;
+    auto& node = comparison.nodes.emplace_back();
+    node.node = step.node;
+    node.after = std::move(step);
+  }
+  for (auto& node : comparison.nodes) {
+    const auto of = [](const StepDetail& step) { return std::tie(step.status, step.port, step.input, step.output); };
+    node.same = of(node.before) == of(node.after);
+  }
+  return comparison;
 }
 
 }  // namespace patchbay::engine

@@ -31,6 +31,7 @@ struct StepDetail {
   std::string kind;    // trigger, if, reaction
   std::string status;  // completed, failed, skipped, running (waits for its next attempt), pending
   std::string port;    // of an if: "true" or "false"
+  std::string condition;  // of an if: as it is written
   int attempt = 0;
   std::string input;   // JSON text; empty: none
   std::string output;  // JSON text; empty: none
@@ -68,10 +69,37 @@ struct Gate {
 };
 struct Explanation {
   std::string subject;     // "delivery 0190…"
+  std::optional<Timestamp> at;
   std::string conclusion;  // one sentence: how far it came and what stopped it
   std::vector<Gate> gates;
 };
 // id: of a delivery, an event or a run, or the provider's own key of an event. user nil: any (the command line).
 [[nodiscard]] Result<Explanation> why(store::Database& database, UserId user, std::string_view id);
+
+// All runs of a time, and the deliveries that brought none: what was stopped first, then the rest; each newest first.
+struct WhyFilter {
+  UserId user;
+  std::optional<FlowId> flow;
+  Timestamp since;
+  Timestamp until;
+  int limit = 50;
+};
+[[nodiscard]] Result<std::vector<Explanation>> why_of_time(store::Database& database, const WhyFilter& filter);
+
+// A replay beside its original, node by node.
+struct Comparison {
+  RunId original;
+  RunId replay;
+  struct Node {
+    std::string node;
+    bool same = false;  // status, port, input and output
+    StepDetail before;
+    StepDetail after;
+  };
+  std::vector<Node> nodes;
+  [[nodiscard]] bool is_same() const;
+};
+// Errc::conflict: the run is no replay; not_found: it or its original is not there.
+[[nodiscard]] Result<Comparison> compare_replay(store::Database& database, UserId user, RunId replay);
 
 }  // namespace patchbay::engine

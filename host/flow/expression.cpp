@@ -1,5 +1,7 @@
 #include "flow/expression.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "flow/jsonata/evaluator.hpp"
@@ -77,6 +79,45 @@ std::expected<Expression, ExpressionError> Expression::compile(std::string_view 
 }
 
 const std::vector<std::size_t>& Expression::uses() const { return impl_->uses; }
+
+namespace {
+
+std::optional<std::string> path_text(const jsonata::Node& node, std::span<const std::string> names) {
+  if (node.type == jsonata::NodeType::output) return node.place < names.size() ? std::optional(names[node.place]) : std::nullopt;
+  if (node.type != jsonata::NodeType::path || node.children.empty()) return std::nullopt;
+  auto text = path_text(*node.children.front(), names);
+  for (std::size_t i = 1; text && i < node.children.size(); ++i) {
+    const auto& step = *node.children[i];
+    *text += step.type == jsonata::NodeType::name ? "." + step.text : ".(…)";
+    if (!step.stages.empty()) *text += "[…]";
+  }
+  return text;
+}
+
+void find_paths(const jsonata::Node& node, std::span<const std::string> names, std::vector<std::pair<std::string, const jsonata::Node*>>& found) {
+  if (auto text = path_text(node, names)) {
+    const bool known = std::any_of(found.begin(), found.end(), [&](const auto& one) { return one.first == *text; });
+    if (!known) found.emplace_back(*std::move(text), &node);
+    return;
+  }
+  for (const auto& child : node.children) find_paths(*child, names, found);
+}
+
+}  // namespace
+
+std::vector<Expression::Reading> Expression::readings(const Scope& scope) const {
+  std::vector<std::pair<std::string, const jsonata::Node*>> paths;
+  find_paths(*impl_->root, scope.names, paths);
+  std::vector<Reading> all;
+  for (const auto& [path, node] : paths) {
+    jsonata::Evaluator evaluator(scope.outputs, kWork);
+    const auto value = evaluator.run(*node);
+    std::string json;
+    if (!value.defined() || !jsonata::append_json(json, value)) json = "undefined";
+    all.push_back({path, std::move(json)});
+  }
+  return all;
+}
 
 Result<bool> Expression::test(const Scope& scope) const {
   if (const auto value = impl_->plain_value(scope); value && !value->is_array()) {

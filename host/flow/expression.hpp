@@ -41,6 +41,14 @@ class Expression {
   // The nodes that it reads, as places in `names`.
   [[nodiscard]] const std::vector<std::size_t>& uses() const;
 
+  // What it reads of the nodes' outputs, as it stands there ("opened.issue.labels.name") and as JSON ("undefined" where
+  // there is nothing): for who asks why it came out as it did. What stands inside of [filters] is left out.
+  struct Reading {
+    std::string path;
+    std::string value;
+  };
+  [[nodiscard]] std::vector<Reading> readings(const Scope& scope) const;
+
   // Errc::invalid: the expression cannot be applied to these values ("cannot add a string").
   // Truth as JSONata's $boolean has it: undefined, null, 0, "", [] and {} are false.
   [[nodiscard]] Result<bool> test(const Scope& scope) const;

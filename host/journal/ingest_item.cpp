@@ -32,6 +32,7 @@ void IngestItem::finished(Result<> result) {
 
 void IngestItem::begin_try() {
   refused.reset();
+  known_event.clear();
   for (auto& event : ingest_.events) event.duplicate = false;
   if (std::exchange(has_texts_, true)) return;
   watch_text = IdText(ingest_.watch.uuid());

@@ -41,6 +41,8 @@ class IngestItem final : public store::GroupCommit::Item {
 
   // Of this try: why nothing of this may be stored. Not found: the watch is stopped; conflict: it was changed.
   std::optional<Errc> refused;
+  // Of this try: the event that was there before, with the key of one of these.
+  std::string known_event;
 
   // Valid from the first begin_try() on.
   struct EventTexts {

@@ -1,5 +1,6 @@
 #include "journal/ingest_writer.hpp"
 
+#include <map>
 #include <set>
 #include <unordered_map>
 #include <utility>
@@ -100,6 +101,24 @@ Result<> IngestWriter::mark_duplicates() {
     if (const auto found = missing.find(row.text(0)); found != missing.end()) found->second->duplicate = false;
   });
   if (!read) return std::unexpected(read.error());
+  return find_known();
+}
+
+// For `why`: which event a sender's second try was.
+Result<> IngestWriter::find_known() {
+  std::map<std::pair<std::string_view, std::string_view>, IngestItem*> wanted;
+  for (auto* item : items_) {
+    for (const auto& event : item->ingest().events) {
+      if (!event.duplicate || item->source() == nullptr) continue;
+      wanted.emplace(std::pair(item->watch_text.view(), std::string_view(event.key)), item);
+      params_.insert(params_.end(), {item->watch_text.view(), std::string_view(event.key)});
+    }
+  }
+  auto read = flush("SELECT watch_id, event_key, id FROM events WHERE watch_id = $1 AND event_key = $2", 2, [&wanted](const store::Row& row) {
+    const auto found = wanted.find({row.text(0), row.text(1)});
+    if (found != wanted.end()) found->second->known_event = row.text(2);
+  });
+  if (!read) return std::unexpected(read.error());
   return {};
 }
 
@@ -114,13 +133,13 @@ Result<> IngestWriter::insert_deliveries() {
          micros(delivery->received), std::string_view(delivery->method), std::string_view(delivery->query),
          std::string_view(delivery->headers_json), store::Blob{item->body.stored()}, item->body.size(),
          name_of(delivery->status), std::int64_t{delivery->attempt}, time_or_null(delivery->next), status_or_null(delivery->http_status),
-         std::int64_t{item->fresh_events()}, text_or_null(delivery->error)});
+         std::int64_t{item->fresh_events()}, text_or_null(delivery->error), text_or_null(item->known_event)});
   }
   auto added = flush(
       "INSERT INTO deliveries (id, watch_id, flow_id, user_id, received_at, method, query, headers, body, body_size, "
-      "status, attempt, next_at, http_status, events, error) "
-      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
-      16);
+      "status, attempt, next_at, http_status, events, error, known_event) "
+      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+      17);
   if (!added) return std::unexpected(added.error());
   return {};
 }
@@ -178,13 +197,13 @@ Result<> IngestWriter::update_deliveries() {
     ids.emplace_back(delivery->id.uuid());
     params_.insert(params_.end(), {ids.back().view(), name_of(delivery->status), std::int64_t{delivery->attempt},
                                    time_or_null(delivery->next), status_or_null(delivery->http_status),
-                                   std::int64_t{item->fresh_events()}, text_or_null(delivery->error)});
+                                   std::int64_t{item->fresh_events()}, text_or_null(delivery->error), text_or_null(item->known_event)});
   }
   auto changed = flush(
       "UPDATE deliveries SET status = $2, attempt = $3, next_at = $4, http_status = $5, events = events + $6, error = "
-      "$7 "
+      "$7, known_event = $8 "
       "WHERE id = $1 AND attempt = $3 AND status = 'processing'",
-      7);
+      8);
   if (!changed) return std::unexpected(changed.error());
   return {};
 }

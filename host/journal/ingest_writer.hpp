@@ -19,6 +19,7 @@ class IngestWriter {
   Result<> refuse_stopped();
   Result<> insert_events();
   Result<> mark_duplicates();
+  Result<> find_known();
   Result<> insert_deliveries();
   Result<> insert_runs();
   Result<> hand_over_runs();

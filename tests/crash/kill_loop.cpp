@@ -28,7 +28,8 @@ class Loop {
   void strike_once() {
     if (!rig_) {
       if (server_) database_ = server_->make_database();
-      rig_.emplace("crash", server_ ? database_ : plan_.database);
+      rig_.emplace("crash", server_ ? database_ : plan_.database, "", plan_.park);
+      if (plan_.chaos > 0) rig_->simulators().confuse_discord(plan_.chaos, plan_.seed, 3000);
     }
     const auto after = milliseconds(std::uniform_int_distribution(50, 1500)(random_));
     const bool goes_on = std::bernoulli_distribution(0.5)(random_);
@@ -48,6 +49,7 @@ class Loop {
 
   [[nodiscard]] std::size_t accepted() const { return rig_->accepted(); }
   void judge() {
+    if (plan_.chaos > 0) rig_->simulators().confuse_discord(0, 0, 0);
     rig_->judge(verdict_);
     rig_.reset();
     if (server_) server_->drop_database(database_);

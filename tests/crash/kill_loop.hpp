@@ -18,6 +18,8 @@ struct Plan {
   Strike strike = Strike::host;  // what is hit; all but the host: only with postgresql
   bool fresh = false;    // a new database, host and simulator for each round
   int concurrency = 32;
+  double chaos = 0;     // the part of Discord's answers that goes wrong: errors, limits, resets, late and double answers
+  bool park = false;    // a second reaction, to a provider without idempotency, that is parked where nobody knows
 };
 
 struct Verdict : harness::Verdict {

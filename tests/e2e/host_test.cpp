@@ -1,4 +1,9 @@
 // What the program promises around the flows: the API's errors, plugins that are none, a clean stop.
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
 #include <gmock/gmock.h>
 
 #include <filesystem>
@@ -200,6 +205,37 @@ TEST(Commands, KeysInitMakesTheFolderOfTheKey) {
   const auto made = host.command({"keys", "init"}, {"PATCHBAY_KEY_FILE=" + key.string()});
   EXPECT_EQ(made.exit_code, 0) << made.output;
   EXPECT_TRUE(std::filesystem::exists(key));
+}
+
+// The protocol of sd_notify(3).
+TEST(ServiceManager, HearsWhenTheHostIsReadyAliveAndStopping) {
+  const harness::ScratchFolder folder("notify");
+  const auto place = (folder.path() / "notify").string();
+  const int socket = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::copy(place.begin(), place.end(), address.sun_path);
+  ASSERT_EQ(::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  std::string heard;
+  const auto hears = [&](const std::string& what) {
+    return harness::wait_until([&] {
+      std::array<char, 512> buffer{};
+      for (ssize_t size = 0; (size = ::recv(socket, buffer.data(), buffer.size(), 0)) > 0;) heard.append(buffer.data(), static_cast<std::size_t>(size)) += '\n';
+      return heard.find(what) != std::string::npos;
+    }, std::chrono::seconds(10));
+  };
+  harness::Host host({.folder = folder.path()});
+  ::setenv("NOTIFY_SOCKET", place.c_str(), 1);
+  ::setenv("WATCHDOG_USEC", "100000", 1);
+  host.start();
+  ::unsetenv("NOTIFY_SOCKET");
+  ::unsetenv("WATCHDOG_USEC");
+  EXPECT_TRUE(hears("READY=1"));
+  heard.clear();
+  EXPECT_TRUE(hears("WATCHDOG=1\nWATCHDOG=1"));
+  EXPECT_EQ(host.stop(), 0);
+  EXPECT_TRUE(hears("STOPPING=1"));
+  ::close(socket);
 }
 
 TEST(SecondHost, IsRefusedOnTheSameDatabase) {

@@ -16,8 +16,8 @@ using std::chrono::seconds;
 
 constexpr const char* kChannel = "1100000000000000001";
 
-nlohmann::json message_flow() {
-  return {{"name", "Messages"},
+nlohmann::json message_flow(const std::string& sink) {
+  nlohmann::json flow{{"name", "Messages"},
           {"nodes",
            {{{"id", "opened"},
              {"trigger", "github.issues"},
@@ -27,7 +27,17 @@ nlohmann::json message_flow() {
              {"reaction", "discord.send_channel_message"},
              {"connection", "discord"},
              {"after", {"opened"}},
+             {"timeout_ms", 2000},
+             {"retry", {{"attempts", 100}, {"first_ms", 50}, {"longest_ms", 1000}}},
              {"params", {{"channel_id", kChannel}, {"content", "{{ opened.issue.title }} {{ opened.bench_id }}"}}}}}}};
+  if (!sink.empty()) {
+    flow["nodes"].push_back({{"id", "once"},
+                             {"reaction", "http.request"},
+                             {"after", {"opened"}},
+                             {"on_unknown", "park"},
+                             {"params", {{"method", "POST"}, {"url", sink}, {"body", {{"text", "{{ opened.bench_id }}"}}}}}});
+  }
+  return flow;
 }
 
 void note(Verdict& verdict, const std::string& example) {
@@ -36,8 +46,9 @@ void note(Verdict& verdict, const std::string& example) {
 
 }  // namespace
 
-MessageRig::MessageRig(const std::string& name, const std::string& database, const std::string& plugins)
+MessageRig::MessageRig(const std::string& name, const std::string& database, const std::string& plugins, bool parks)
     : folder_(name),
+      parks_(parks),
       simulators_(folder_.path() / "simulators.log"),
       host_({.folder = folder_.path(),
              .database = database,
@@ -49,7 +60,7 @@ MessageRig::MessageRig(const std::string& name, const std::string& database, con
   api_.sign_up(name + std::to_string(steady_ns()) + "@example.org");
   api_.connect("github", "github", kGithubToken);
   api_.connect("discord", "discord", kDiscordToken);
-  api_.activate(api_.create_flow(message_flow()));
+  api_.activate(api_.create_flow(message_flow(parks ? sink_.url() : "")));
   target_ = hook_target(host_, simulators_);
 }
 
@@ -86,10 +97,26 @@ void MessageRig::judge(Verdict& verdict) {
     note(verdict, "doubled " + id);
   }
   verdict.completed += api_.count_runs("status=completed");
-  verdict.parked += api_.count_runs("status=failed") + api_.count_runs("status=paused");
-  if (verdict.lost + verdict.doubled == 0) return;
+  verdict.failed += api_.count_runs("status=failed");
+  const auto parked = api_.count_runs("status=paused");
+  verdict.parked += parked;
+  if (parks_) judge_sink(verdict, parked);
+  if (verdict.lost + verdict.doubled + verdict.once_lost + verdict.once_doubled == 0) return;
   folder_.keep();
   verdict.kept = folder_.path();
+}
+
+// Never twice; and what is missing is known to be in doubt.
+void MessageRig::judge_sink(Verdict& verdict, std::size_t parked) {
+  std::map<std::uint64_t, int> arrived;
+  for (const auto& arrival : sink_.arrivals()) ++arrived[arrival.id];
+  const auto missing = static_cast<std::size_t>(std::ranges::count_if(accepted_, [&](auto id) { return !arrived.contains(id); }));
+  verdict.once_lost += missing > parked ? missing - parked : 0;
+  for (const auto& [id, times] : arrived) {
+    if (times < 2) continue;
+    ++verdict.once_doubled;
+    note(verdict, "doubled at the sink " + bench_id(id));
+  }
 }
 
 void MessageRig::wait_for_runs() {

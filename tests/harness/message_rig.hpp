@@ -9,6 +9,7 @@
 #include "harness/load.hpp"
 #include "harness/scratch.hpp"
 #include "harness/simulators.hpp"
+#include "harness/sink.hpp"
 
 namespace patchbay::harness {
 
@@ -19,7 +20,10 @@ struct Verdict {
   std::size_t completed = 0;  // runs with that status
   std::size_t lost = 0;       // accepted, but no message
   std::size_t doubled = 0;    // numbers with more than one message
-  std::size_t parked = 0;     // runs that failed for good or wait for a person
+  std::size_t failed = 0;     // runs that failed for good
+  std::size_t parked = 0;     // runs with a step that waits for a person ("maybe")
+  std::size_t once_lost = 0;     // accepted, not at the sink, and not parked
+  std::size_t once_doubled = 0;  // more than once at the sink, which knows no idempotency
   std::vector<std::string> examples;  // some of the lost and doubled, for a look into the database
   std::string kept;                   // folder with database and log, when something is wrong
 };
@@ -29,10 +33,12 @@ struct Verdict {
 class MessageRig {
  public:
   // database: URL; empty: SQLite in a scratch folder. plugins: folder; empty: this build's.
-  explicit MessageRig(const std::string& name, const std::string& database = {}, const std::string& plugins = {});
+  // parks: the flow also POSTs each issue to a sink that knows no idempotency, with on_unknown "park".
+  explicit MessageRig(const std::string& name, const std::string& database = {}, const std::string& plugins = {}, bool parks = false);
 
   [[nodiscard]] Host& host() { return host_; }
   [[nodiscard]] Api& api() { return api_; }
+  [[nodiscard]] Simulators& simulators() { return simulators_; }
   // For a Load to this flow: target, body and the next number.
   [[nodiscard]] LoadSettings load_settings() const;
   // Remembers what must have become of this.
@@ -45,8 +51,11 @@ class MessageRig {
  private:
   void wait_for_runs();
   std::map<std::string, int> count_messages();
+  void judge_sink(Verdict& verdict, std::size_t parked);
 
   ScratchFolder folder_;
+  Sink sink_;
+  const bool parks_;
   Simulators simulators_;
   Host host_;
   Api api_;

@@ -70,6 +70,10 @@ void Simulators::fail_discord(int status, int count) {
   control("POST", discord_ + "/_sim/chaos", nlohmann::json{{"status", status}, {"count", count}}.dump());
 }
 
+void Simulators::confuse_discord(double part, std::uint64_t seed, int late_ms) {
+  control("POST", discord_ + "/_sim/chaos", nlohmann::json{{"part", part}, {"seed", seed}, {"late_ms", late_ms}}.dump());
+}
+
 nlohmann::json Simulators::github_requests() {
   return items_of(control("GET", github_ + "/_sim/requests").json(), "requests");
 }

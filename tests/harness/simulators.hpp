@@ -42,6 +42,8 @@ class Simulators {
   void forget_messages();
   // Discord answers its next count requests with status.
   void fail_discord(int status, int count);
+  // So large a part of Discord's answers goes wrong in random ways (tools/sim, Chaos); 0: none any more.
+  void confuse_discord(double part, std::uint64_t seed, int late_ms);
   // Requests that GitHub has seen, as its simulator lists them.
   [[nodiscard]] nlohmann::json github_requests();
   // GitHub sends a signed webhook to every matching hook. The simulator's report.

@@ -44,7 +44,7 @@ int main(int argc, char** argv) {
     }
     for (const auto& example : storm.examples) std::cerr << "isolation: " << example << '\n';
     if (!storm.kept.empty()) std::cerr << "isolation: database and log are kept in " << storm.kept << '\n';
-    return storm.lost + storm.doubled + storm.refused + storm.parked == 0 && storm.crashes > 0 ? 0 : 1;
+    return storm.lost + storm.doubled + storm.refused + storm.parked + storm.failed == 0 && storm.crashes > 0 ? 0 : 1;
   } catch (const std::exception& error) {
     std::cerr << "isolation: " << error.what() << '\n';
     return 2;

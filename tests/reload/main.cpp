@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
                                         {"messages", verdict.messages},
                                         {"lost", verdict.lost},
                                         {"doubled", verdict.doubled},
+                                        {"failed", verdict.failed},
                                         {"parked", verdict.parked},
                                         {"quiet_p99_ms", verdict.quiet_p99_ms},
                                         {"reloading_p99_ms", verdict.reloading_p99_ms},
@@ -46,7 +47,7 @@ int main(int argc, char** argv) {
     }
     for (const auto& example : verdict.examples) std::cerr << "reload: " << example << '\n';
     if (!verdict.kept.empty()) std::cerr << "reload: database and log are kept in " << verdict.kept << '\n';
-    const bool good = verdict.lost + verdict.doubled + verdict.parked + verdict.refused == 0 &&
+    const bool good = verdict.lost + verdict.doubled + verdict.failed + verdict.parked + verdict.refused == 0 &&
                       verdict.reloads == verdict.replacements && verdict.tasks + verdict.draining == 0 &&
                       verdict.after_many.threads == verdict.after_ten.threads &&
                       verdict.after_many.descriptors <= verdict.after_ten.descriptors;

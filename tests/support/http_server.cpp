@@ -3,6 +3,7 @@
 
 #include "support/http_server.hpp"
 
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -84,6 +85,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   void write(Response response) {
+    if (const auto delay = std::exchange(response.delay, {}); delay.count() > 0) {
+      timer_.expires_after(delay);
+      return timer_.async_wait([self = shared_from_this(), response = std::move(response)](error_code error) mutable {
+        if (!error) self->write(std::move(response));
+      });
+    }
     if (response.status == kHangUp) return close();
     message_ = {};
     message_.version(version_);
@@ -97,7 +104,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
     } else if (response.status != 204 && response.status != 304) {
       message_.content_length(message_.body().size());
     }
-    http::async_write(socket_, message_, [self = shared_from_this()](error_code error, std::size_t) {
+    http::async_write(socket_, message_, [self = shared_from_this(), twice = response.twice](error_code error, std::size_t) {
+      if (!error && twice) {
+        error_code ignored;
+        http::write(self->socket_, self->message_, ignored);
+        return self->close();
+      }
       if (error || !self->keep_alive_) return self->close();
       self->read();
     });
@@ -110,6 +122,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   tcp::socket socket_;
+  asio::steady_timer timer_{socket_.get_executor()};
   const HttpServer::Handler& handler_;
   boost::beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -30,6 +31,8 @@ struct Response {
   int status = 200;  // kHangUp: the connection is closed without an answer
   Headers headers = {};
   std::string body = {};
+  std::chrono::milliseconds delay = {};  // before it goes out
+  bool twice = false;                    // once more behind itself, and then the connection is closed
 };
 
 // A small HTTP/1.1 server on loopback with a thread of its own: what simulators and tests listen with. Keep-alive,

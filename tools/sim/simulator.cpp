@@ -95,6 +95,11 @@ Response Simulator::answer_or_fail(const Request& request) {
   const std::scoped_lock lock(mutex_);
   const bool forced = fault_.count > 0;
   Response response;
+  if (!forced && chaos_.part > 0) {
+    response = answer_in_chaos(request);
+    note(request, response, true);
+    return response;
+  }
   if (!forced || fault_.after) response = answer(request);
   if (forced) {
     --fault_.count;
@@ -105,6 +110,40 @@ Response Simulator::answer_or_fail(const Request& request) {
   }
   note(request, response, forced);
   return response;
+}
+
+void Simulator::begin_chaos(const Chaos& chaos) {
+  const std::scoped_lock lock(mutex_);
+  chaos_ = chaos;
+  random_.seed(chaos.seed);
+}
+
+Response Simulator::answer_in_chaos(const Request& request) {
+  if (!std::bernoulli_distribution(chaos_.part)(random_)) return answer(request);
+  const int way = std::uniform_int_distribution(0, 6)(random_);
+  Response carried_out;
+  if (way != 0 && way != 2 && way != 3) carried_out = answer(request);
+  switch (way) {
+    case 0:
+    case 1:
+      return failure({.status = 500});
+    case 2: {
+      auto refused = failure({.status = 429, .retry_after_s = 1});
+      if (std::ranges::none_of(refused.headers, [](const auto& header) { return lower(header.first) == "retry-after"; })) {
+        refused.headers.emplace_back("Retry-After", "1");
+      }
+      return refused;
+    }
+    case 3:
+    case 4:
+      return {.status = support::kHangUp};
+    case 5:
+      carried_out.delay = chaos_.late;
+      return carried_out;
+    default:
+      carried_out.twice = true;
+      return carried_out;
+  }
 }
 
 void Simulator::note(const Request& request, const Response& response, bool forced) {
@@ -126,6 +165,12 @@ void Simulator::note(const Request& request, const Response& response, bool forc
 
 Response Simulator::set_fault(const Request& request) {
   const auto order = nlohmann::json::parse(request.body);
+  if (order.contains("part")) {
+    const Chaos chaos{.part = order.value("part", 0.0), .seed = order.value("seed", std::uint64_t{1}), .late = std::chrono::milliseconds(order.value("late_ms", 3000))};
+    if (chaos.part < 0 || chaos.part > 1) return json_response(400, {{"message", "part is from 0 to 1"}});
+    begin_chaos(chaos);
+    return {.status = 204};
+  }
   const Fault fault{.status = order.value("status", 500),
                     .count = order.value("count", 1),
                     .retry_after_s = order.value("retry_after", 0.0),

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <fstream>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -24,10 +26,19 @@ struct Fault {
   bool after = false;        // the request is carried out all the same, only its answer is lost
 };
 
+// So large a part of the answers goes wrong, each in one of these ways: 500 before and after the request is carried out,
+// 429 with Retry-After, the connection closed before and after, an answer that comes late, one that comes twice.
+struct Chaos {
+  double part = 0;  // 0 to 1
+  std::uint64_t seed = 1;
+  std::chrono::milliseconds late{3000};
+};
+
 // What all simulators share: the server, the faults to be shown, what was asked and answered, and the control interface
 // under /_sim/, which is not part of any provider:
 //   GET    /_sim/requests  the last 1,000 exchanges, without credentials
-//   POST   /_sim/chaos     a Fault: {"status": 500, "count": 1, "retry_after": 0, "after": false}
+//   POST   /_sim/chaos     a Fault: {"status": 500, "count": 1, "retry_after": 0, "after": false}, or Chaos until the next one:
+//                          {"part": 0.3, "seed": 1, "late_ms": 3000}
 class Simulator {
  public:
   struct Settings {
@@ -41,6 +52,7 @@ class Simulator {
 
   [[nodiscard]] const std::string& base_url() const { return base_url_; }
   void fail_next(const Fault& fault);
+  void begin_chaos(const Chaos& chaos);
   [[nodiscard]] nlohmann::json requests() const;  // as /_sim/requests lists them
   [[nodiscard]] std::size_t request_count() const;
 
@@ -65,6 +77,7 @@ class Simulator {
   Response answer_or_fail(const Request& request);
   void note(const Request& request, const Response& response, bool forced);
   Response set_fault(const Request& request);
+  Response answer_in_chaos(const Request& request);
 
   struct Exchange {
     Request request;
@@ -77,6 +90,8 @@ class Simulator {
   std::size_t request_count_ = 0;
   std::ofstream record_;
   Fault fault_{.count = 0};
+  Chaos chaos_;
+  std::mt19937_64 random_;
   std::string base_url_;  // for others than the constructor's thread only with mutex_, as in answer()
   std::optional<HttpServer> server_;
 };

@@ -39,6 +39,10 @@ struct Discord {
               patchbay::repeat};
     auto sent = co_await c.ask(send);
     if (!sent.ok()) co_return failed(c, sent);
+    // "Used for validating a message was sent" (Message object): an answer that a broken server or proxy gives to another
+    // request of the same connection is none.
+    const auto nonce = c.look(sent.body, "/nonce");
+    if (!nonce.empty() && nonce != patchbay::discord::nonce_of(c.key())) co_return c.fail(PBAY_E_REMOTE, "Discord's answer is of another message");
     auto output = c.object()
                       .add("id", c.json(sent.body, "/id"))
                       .add("channel_id", c.json(sent.body, "/channel_id"))

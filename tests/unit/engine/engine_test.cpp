@@ -118,7 +118,7 @@ TEST_F(EngineTest, WhatMayPassIsTriedAgainWithTheSameKey) {
     if (request.provider == "discord") bodies.insert(request.body);
   }
   EXPECT_EQ(bodies.size(), 1U) << "the nonce is the same at every attempt";
-  EXPECT_EQ(find_run(*database_, user_, runs()[0].id)->steps[2].attempt, 3);
+  EXPECT_EQ(find_run(*database_, user_, runs()[0].id)->steps[2].attempt, 2) << "to be told to wait is no attempt";
 }
 
 TEST_F(EngineTest, failing_reaction_is_visible) {
@@ -210,6 +210,31 @@ TEST_F(EngineTest, ANewVersionKeepsTheWatchesThatDidNotChange) {
   EXPECT_THAT(client_->requests.back().body, HasSubstr("changed x"));
   const auto stale = blocking([&] { return engine_->flows().update(user_, flow, demo(), 1); });
   EXPECT_EQ(stale.error().error.code, Errc::conflict);
+}
+
+TEST_F(EngineTest, WhyShowsWhatAConditionRead) {
+  activate(demo());
+  deliver(issue("x", "later"), "d1");
+  ASSERT_TRUE(wait_for_runs(1, "completed"));
+  const auto explained = why(*database_, user_, "d1");
+  EXPECT_THAT(explained->conclusion, HasSubstr(R"(condition 'urgent' was false: opened.issue.labels.name = "later")"));
+}
+
+TEST_F(EngineTest, WhyTellsARepetitionFromWhatNobodyWanted) {
+  activate(demo());
+  deliver(issue("x"), "d1");
+  ASSERT_TRUE(wait_for_runs(1, "completed"));
+  const auto now = clock_.now();
+  deliver(issue("x"), "d1");
+  deliver(issue("x", "urgent", "closed"), "d2");
+  const auto all = why_of_time(*database_, {.user = user_, .flow = std::nullopt, .since = now - std::chrono::hours{1}, .until = now + std::chrono::hours{1}, .limit = 10});
+  ASSERT_TRUE(all);
+  ASSERT_EQ(all->size(), 3U);
+  EXPECT_THAT((*all)[0].conclusion, HasSubstr("the trigger did not want it"));
+  EXPECT_THAT((*all)[1].conclusion, HasSubstr("its event was known before"));
+  EXPECT_EQ((*all)[1].gates.back().name, "deduplicated");
+  EXPECT_EQ((*all)[2].conclusion, "everything was done") << "what was stopped stands first";
+  EXPECT_TRUE(why_of_time(*database_, {.user = UserId::make(now), .flow = std::nullopt, .since = now - std::chrono::hours{1}, .until = now + std::chrono::hours{1}, .limit = 10})->empty());
 }
 
 TEST_F(EngineTest, start_one_flow_leaves_others_alone) {

@@ -56,6 +56,26 @@ TEST_F(ReplayTest, ARunIsMadeAgainFromItsEvent) {
   EXPECT_NE(sent()[0], sent()[1]) << "another run has another key: the message is wanted once more";
 }
 
+TEST_F(ReplayTest, IsComparedNodeByNode) {
+  discord_answers_ = {egress::HttpReply{200, {}, R"({"id":"41"})"}, egress::HttpReply{200, {}, R"({"id":"42"})"},
+                      egress::HttpReply{200, {}, R"({"id":"41"})"}, egress::HttpReply{400, {}, R"({"message":"no"})"}};
+  activate(two());
+  deliver(issue("x"), "d1");
+  ASSERT_TRUE(wait_for_runs(1, "completed"));
+  const auto first = runs()[0].id;
+  const auto made = replay(first);
+  ASSERT_TRUE(wait_for_runs(1, "failed"));
+  const auto comparison = compare_replay(*database_, user_, *made);
+  ASSERT_TRUE(comparison) << comparison.error().message;
+  EXPECT_EQ(comparison->original, first);
+  EXPECT_FALSE(comparison->is_same());
+  ASSERT_EQ(comparison->nodes.size(), 4U);
+  for (const auto& node : comparison->nodes) EXPECT_EQ(node.same, node.node != "second") << node.node;
+  EXPECT_EQ(comparison->nodes[3].before.status, "completed");
+  EXPECT_EQ(comparison->nodes[3].after.status, "failed");
+  EXPECT_EQ(compare_replay(*database_, user_, first).error().code, Errc::conflict);
+}
+
 TEST_F(ReplayTest, FromANodeWhatStandsBeforeItKeepsItsResults) {
   discord_answers_ = {egress::HttpReply{200, {}, R"({"id":"41"})"}, egress::HttpReply{400, {}, R"({"message":"no"})"}};
   activate(two());

@@ -73,11 +73,11 @@ TEST_F(RetentionTest, RunsThatHaveNotEndedStay) {
 }
 
 TEST_F(RetentionTest, OfEachFlowTheNewestStay) {
-  boot_with({.age = {}, .runs_per_flow = 3});
   const auto first = activate(demo());
   run_some(2, "a");
   activate(demo());
   run_some(6, "b");
+  boot_with({.age = {}, .runs_per_flow = 3});
   ASSERT_TRUE(wait_for_count("runs", 5));
   EXPECT_EQ(count("deliveries"), 5);
   RunFilter filter;
@@ -87,9 +87,9 @@ TEST_F(RetentionTest, OfEachFlowTheNewestStay) {
 }
 
 TEST_F(RetentionTest, OfAUserToo) {
-  boot_with({.age = {}, .runs_per_user = 2});
   activate(demo());
   run_some(6);
+  boot_with({.age = {}, .runs_per_user = 2});
   EXPECT_TRUE(wait_for_count("runs", 2));
 }
 

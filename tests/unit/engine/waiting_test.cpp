@@ -143,16 +143,38 @@ std::string name_of_decision(const ::testing::TestParamInfo<Decision>& info) {
 INSTANTIATE_TEST_SUITE_P(Engine, Parked, ::testing::Values(Decision::done, Decision::repeat, Decision::fail), name_of_decision);
 
 TEST_F(Waiting, WhatWasNotBegunIsNotParked) {
-  discord_answers_ = {egress::HttpReply{503, {}, "{}"}};
-  auto definition = demo(std::string(R"(,"on_unknown":"park")") + kLate);
-  activate(definition);
+  discord_answers_ = {egress::HttpReply{429, {{"retry-after", "60"}}, R"({"retry_after":60})"}};
+  activate(demo(R"(,"on_unknown":"park")"));
   deliver(issue("x"), "d1");
   ASSERT_TRUE(wait_for_messages(1));
   ASSERT_TRUE(wait_until_at_rest());
   crash();
   boot();
-  clock_.advance(seconds{61});
+  clock_.advance(seconds{90});
   ASSERT_TRUE(wait_for_runs(1, "completed")) << "between two attempts everything is known";
+}
+
+TEST_F(Waiting, WhatGotNoAnswerIsParkedToo) {
+  discord_answers_ = {egress::HttpReply{502, {}, "{}"}};
+  activate(demo(R"(,"on_unknown":"park")"));
+  deliver(issue("x"), "d1");
+  ASSERT_TRUE(wait_for_runs(1, "paused"));
+  discord_answers_ = {egress::HttpReply{400, {}, "{}"}};
+  deliver(issue("y"), "d2");
+  ASSERT_TRUE(wait_for_runs(1, "failed")) << "a refusal is an answer";
+}
+
+TEST_F(Waiting, ToBeToldToWaitIsNoAttempt) {
+  for (int i = 0; i < 8; ++i) discord_answers_.push_back(egress::HttpReply{429, {{"retry-after", "1"}}, R"({"retry_after":0.001})"});
+  activate(demo(R"(,"retry":{"attempts":2,"first_ms":1,"longest_ms":1})"));
+  deliver(issue("x"), "d1");
+  const auto advancing = [&] {
+    clock_.advance(std::chrono::milliseconds{200});
+    return runs({"completed"}).size() == 1;
+  };
+  ASSERT_TRUE(loop_->run_until(advancing, seconds{20}));
+  EXPECT_EQ(messages(), 9U);
+  EXPECT_EQ(find_run(*database_, user_, runs().at(0).id)->steps.back().attempt, 1);
 }
 
 TEST_F(Waiting, ACancelledRunDoesNotGoOn) {
