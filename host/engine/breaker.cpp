@@ -14,10 +14,10 @@ std::optional<Timestamp> Breaker::wait_until(const Key& key, bool is_retry, Time
     state.trying = true;
     return std::nullopt;
   }
-  if (!is_retry) {
-    state.tokens = std::min(state.tokens + kEarned, kMostTokens);
-    return std::nullopt;
-  }
+  const auto seconds = std::chrono::duration<double>(now - state.counted.value_or(now)).count();
+  state.counted = now;
+  state.tokens = std::min(state.tokens + std::max(seconds, 0.0) * kEachSecond + (is_retry ? 0 : kEarned), kMostTokens);
+  if (!is_retry) return std::nullopt;
   if (state.tokens < 1) return now + kRetryWait;
   state.tokens -= 1;
   return std::nullopt;
@@ -26,7 +26,11 @@ std::optional<Timestamp> Breaker::wait_until(const Key& key, bool is_retry, Time
 void Breaker::succeeded(const Key& key) {
   auto& state = states_[key];
   if (state.until) log::info("engine", "{} answers again", key.first);
-  state = {.failures = 0, .until = std::nullopt, .wait = kFirstWait, .trying = false, .tokens = state.tokens};
+  state.failures = 0;
+  state.until.reset();
+  state.wait = kFirstWait;
+  state.trying = false;
+  state.tokens = std::min(state.tokens + 1, kMostTokens);
 }
 
 void Breaker::failed(const Key& key, bool transient, Timestamp now) {

@@ -12,7 +12,8 @@ namespace patchbay::engine {
 
 // Leaves a provider alone that does not answer: after kFailures in a row, of one provider and connection, its reactions
 // wait; then one is let through to try, and the rest follow when that one succeeds. Each try that fails doubles the wait.
-// A retry costs a token that first attempts earn, so that retries never are more than a part of what is sent.
+// A retry costs a token. First attempts earn a part of one, successes a whole one, and a few come by themselves: where all is
+// well retries go through, and where it is not they are a small part of what is sent.
 // On the loop's thread only.
 class Breaker {
  public:
@@ -30,7 +31,8 @@ class Breaker {
   static constexpr int kFailures = 10;
   static constexpr std::chrono::seconds kFirstWait{5};
   static constexpr std::chrono::seconds kLongestWait{300};
-  static constexpr double kEarned = 0.25;   // tokens a first attempt earns
+  static constexpr double kEarned = 0.25;    // tokens a first attempt earns
+  static constexpr double kEachSecond = 10;  // that come by themselves
   static constexpr double kMostTokens = 50;  // and what there is at the start
   static constexpr std::chrono::seconds kRetryWait{1};
 
@@ -40,6 +42,7 @@ class Breaker {
     Duration wait = kFirstWait;
     bool trying = false;
     double tokens = kMostTokens;
+    std::optional<Timestamp> counted;  // up to when tokens have come by themselves
   };
   struct Hash {
     std::size_t operator()(const Key& key) const { return std::hash<std::string>{}(key.first) ^ std::hash<ConnectionId>{}(key.second); }

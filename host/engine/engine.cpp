@@ -19,12 +19,12 @@ Engine::Engine(const Parts& parts, EngineSettings settings)
       flow_store_(parts.database, hosts_.me()),
       journal_(hosts_.me()),
       run_store_(parts.database, hosts_.me()),
+      retention_(parts.loop, parts.housekeeping, parts.clock, parts.database, settings_.retention),
       commit_(parts.database, parts.loop, {&journal_, &run_store_, &retention_}, settings_.commit,
               [this](store::Transaction& transaction) { return hosts_.fence(transaction); }),
       cache_(flow_store_, parts.registry, parts.connections),
       source_(parts.loop, parts.background, flow_store_, watches_, parts.registry),
       runner_(parts.loop, parts.clock, run_store_, parts.registry, settings_.runner),
-      retention_(parts.loop, parts.housekeeping, parts.clock, parts.database, settings_.retention),
       intake_(parts.loop, parts.background, parts.clock, journal_, run_store_, cache_, runner_, settings_.intake,
               parts.database.is_shared()),
       hooks_(parts.loop, parts.background, parts.clock, parts.database, parts.vault, watches_, source_, intake_),
@@ -38,7 +38,9 @@ Engine::Engine(const Parts& parts, EngineSettings settings)
   run_store_.attach(commit_, 1);
   retention_.attach(commit_, 2);
   commit_.on_change([this, alive = alive_](const Result<>& result) {
-    if (*alive) told_(result ? "" : result.error().message);
+    if (!*alive) return;
+    takes_ = result.has_value();
+    told_(takes_ ? "" : result.error().message);
   });
 }
 
@@ -79,7 +81,10 @@ void Engine::take_watch(WatchRecord record) {
 
 void Engine::beat_later() {
   parts_.loop.after(settings_.lease / 5, [this, alive = alive_] {
-    if (*alive) beat();
+    if (!*alive) return;
+    // Where nobody else looks it is only asked whether the database takes something again.
+    if (parts_.database.is_shared() || !takes_) beat();
+    else beat_later();
   });
 }
 
@@ -91,7 +96,8 @@ void Engine::beat() {
     parts_.loop.post([this, alive, freed = std::move(freed), watches = std::move(watches)]() mutable {
       if (!*alive) return;
       if (!freed) log::warn("engine", "this host could not show that it lives: {}", freed.error().message);
-      told_(freed ? "" : freed.error().message);
+      takes_ = freed.has_value();
+      told_(takes_ ? "" : freed.error().message);
       if (hosts_.is_shut_out()) return come_back();
       if (watches) {
         for (auto& record : *watches) take_watch(std::move(record));

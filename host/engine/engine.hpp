@@ -91,16 +91,17 @@ class Engine : public plugin::ReloadListener {
   FlowStore flow_store_;
   journal::Journal journal_;
   RunStore run_store_;
-  store::GroupCommit commit_;
+  Retention retention_;
+  store::GroupCommit commit_;  // behind all that it applies
   FlowCache cache_;
   WatchTable watches_;
   WatchSource source_;
   Runner runner_;
-  Retention retention_;
   Intake intake_;
   Hooks hooks_;
   WatchTasks tasks_;
   FlowService flows_;
+  bool takes_ = true;  // the database, what is written to it
   std::function<void(std::string)> told_ = [](const std::string&) {};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

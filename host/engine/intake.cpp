@@ -170,6 +170,15 @@ void Intake::begin() {
   look();
   look_later();
   recount_later();
+  recount_now_and_then();
+}
+
+void Intake::recount_now_and_then() {
+  loop_.after(settings_.recount, [this, alive = alive_] {
+    if (!*alive) return;
+    recount();
+    recount_now_and_then();
+  });
 }
 
 void Intake::look_later() {
@@ -262,7 +271,7 @@ void Intake::recount_later() {
 }
 
 void Intake::recount() {
-  if (std::exchange(recounting_, true)) return recount_later();
+  if (std::exchange(recounting_, true)) return;
   background_.post([this, alive = alive_, now = clock_.now()] {
     auto own = runs_.own();
     auto opened = runs_.open_stuck_lanes(now);

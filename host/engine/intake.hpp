@@ -69,6 +69,7 @@ class Intake {
   void look_at(Timestamp due);
   void recount();
   void recount_later();
+  void recount_now_and_then();
   void give_up_unknown(const std::vector<RunId>& own);
 
   Loop& loop_;

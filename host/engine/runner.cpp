@@ -32,6 +32,7 @@ struct Runner::Run {
 
 namespace {
 
+constexpr std::chrono::milliseconds kLongestTimer{60'000};  // so that none outlives for long a run that has gone to the store
 constexpr std::chrono::hours kLongestRateWait{24};
 constexpr std::chrono::milliseconds kShortestRateWait{100};
 constexpr std::chrono::seconds kMostSpread{30};
@@ -85,6 +86,7 @@ void Runner::restore(Run& run, const Before& before) {
     known.attempt = step.attempt;
     known.started = step.started;
     known.not_before = step.next;
+    known.retries = step.next && step.attempt > 0;
     known.port = step.port;
     if (step.status == "failed") {
       known.state = NodeState::failed;
@@ -283,11 +285,12 @@ void Runner::sleep(const RunPointer& run, std::size_t index, Timestamp until) {
   node.state = NodeState::sleeping;
   node.not_before = until;
   const auto pause = std::chrono::ceil<std::chrono::milliseconds>(until - clock_.now());
-  loop_.after(std::max(pause, std::chrono::milliseconds{0}), [this, alive = alive_, weak = std::weak_ptr(run), index] {
+  const bool whole = pause <= kLongestTimer;  // then the timer counts, however the clock is set meanwhile
+  loop_.after(std::clamp(pause, std::chrono::milliseconds{0}, kLongestTimer), [this, alive = alive_, weak = std::weak_ptr(run), index, whole] {
     const auto run = weak.lock();
     if (!*alive || !run || run->left || run->nodes[index].state != NodeState::sleeping) return;
-    run->nodes[index].not_before.reset();
-    run->nodes[index].state = NodeState::waiting;
+    if (whole) run->nodes[index].not_before.reset();
+    run->nodes[index].state = NodeState::waiting;  // launch() lets it sleep on, if it is not due yet
     advance(run);
   });
 }
@@ -328,14 +331,15 @@ void Runner::begin_reaction(const RunPointer& run, std::size_t index) {
   auto& node = run->nodes[index];
   const auto connection = run->start.flow->connections[index];
   const Breaker::Key key{std::string(provider_of(definition)), connection};
-  if (const auto until = breaker_.wait_until(key, node.attempt > 0, clock_.now())) {
-    reaction_over({run, index});
-    return postpone(run, index, *until + spread(*until - clock_.now()) * 10, definition.operation + " waits: " + key.first + " has not answered lately");
-  }
   if (node.attempt == 0) node.started = clock_.now();
   // After a crash nobody knows whether the first attempt was made, so it counts as made: plugins look before they
   // repeat what they cannot make harmless.
-  node.attempt = std::max(node.attempt + 1, node.maybe_begun ? 2 : 1);
+  if (std::exchange(node.maybe_begun, false)) node.attempt = std::max(node.attempt, 1);
+  if (const auto until = breaker_.wait_until(key, node.retries, clock_.now())) {
+    reaction_over({run, index});
+    return postpone(run, index, *until + spread(*until - clock_.now()) * 10, definition.operation + " waits: " + key.first + " has not answered lately");
+  }
+  ++node.attempt;
   node.marked = false;
 
   node.input.clear();
@@ -434,6 +438,7 @@ void Runner::step_failed(const RunPointer& run, std::size_t index, const Error& 
     return fail_step_for_good(run, index, error);
   }
   retries_.increment();
+  node.retries = true;
   const auto pause =
       wait ? std::chrono::duration_cast<std::chrono::milliseconds>(*wait) : back_off(definition.retry, node.attempt);
   log::info("engine", "run {} step {} attempt {} failed, again in {} ms: {}", run->start.id.to_string(), definition.id,
@@ -461,7 +466,6 @@ void Runner::postpone(const RunPointer& run, std::size_t index, Timestamp until,
   waiting.next = until;
   run->unsaved.push_back(std::move(waiting));
   run->nodes[index].marked = false;
-  run->nodes[index].maybe_begun = false;
   sleep(run, index, until);
   save(run, {});
 }

@@ -110,6 +110,7 @@ class Runner {
     std::string input;
     Timestamp started;
     bool maybe_begun = false;             // before the host died: nobody knows
+    bool retries = false;                 // it has failed before
     bool marked = false;                  // the store knows that this attempt begins
     std::optional<Timestamp> not_before;  // while sleeping
   };

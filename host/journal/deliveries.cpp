@@ -138,7 +138,7 @@ Result<std::vector<OpenDelivery>> claim_open_deliveries(store::Database& databas
     return done_or_error(transaction.execute(
         "UPDATE deliveries SET status = 'processing', attempt = attempt + 1, next_at = $2 WHERE id IN ("
         "SELECT id FROM deliveries WHERE status IN ('pending', 'processing', 'retry_ready') "
-        "AND (next_at IS NULL OR next_at <= $1) ORDER BY next_at NULLS FIRST LIMIT $3) "
+        "AND (next_at IS NULL OR next_at <= $1) ORDER BY next_at NULLS FIRST LIMIT $3 /*postgresql: FOR UPDATE SKIP LOCKED*/) "
         "RETURNING id, watch_id, flow_id, user_id, received_at, method, query, headers, body, attempt, next_at, "
         "http_status, error, body_size",
         {micros(now), micros(now + lease), std::int64_t{limit}},

@@ -69,15 +69,7 @@ TEST_F(FullDisk, PurgeMakesRoomWhereTheHostCannotStart) {
   settings.database = "sqlite:" + (disk / "patchbay.db").string();
   host_->stop();
   simulators_.forget_messages();
-  host_.emplace(settings);
-  host_->start();
-  api_.emplace(*host_);
-  api_->sign_up();
-  api_->connect("github", "octo", harness::kGithubToken);
-  api_->connect("discord", "team", harness::kDiscordToken);
-  flow_ = api_->create_flow(demo_flow());
-  api_->activate(flow_);
-  hook_ = simulators_.hooks().back();
+  begin(settings);
   const int accepted = post_until_refused("x");
   EXPECT_GT(accepted, 100);
   host_->kill();

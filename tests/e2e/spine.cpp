@@ -27,7 +27,12 @@ nlohmann::json demo_flow() {
 }
 
 void Spine::SetUp() {
-  host_.emplace(settings_);
+  begin(settings_);
+  ASSERT_EQ(simulators_.hooks().size(), 1U);
+}
+
+void Spine::begin(const harness::HostSettings& settings) {
+  host_.emplace(settings);
   host_->start();
   api_.emplace(*host_);
   api_->sign_up();
@@ -35,9 +40,7 @@ void Spine::SetUp() {
   api_->connect("discord", "team", harness::kDiscordToken);
   flow_ = api_->create_flow(demo_flow());
   api_->activate(flow_);
-  const auto hooks = simulators_.hooks();
-  ASSERT_EQ(hooks.size(), 1U);
-  hook_ = hooks.front();
+  hook_ = simulators_.hooks().back();
 }
 
 void Spine::TearDown() {

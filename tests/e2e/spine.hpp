@@ -20,6 +20,8 @@ class Spine : public ::testing::Test {
  protected:
   void SetUp() override;
   void TearDown() override;
+  // A new host with these settings, user, connections and flow.
+  void begin(const harness::HostSettings& settings);
 
   // POSTs to the flow's hook as GitHub would. signature: of the header; empty: the right one; "none": no header.
   harness::Reply post_hook(const std::string& body, const std::string& delivery, const std::string& signature = {});

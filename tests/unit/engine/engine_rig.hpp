@@ -93,9 +93,9 @@ class EngineRig : public ::testing::Test {
   // Drops everything in memory, as kill -9 does, but for what the commit thread has in hand.
   virtual void crash() {
     if (!engine_) return;
-    engine_.reset();
-    background_->stop();
+    background_->stop();  // as the program does: what it is at belongs to the engine
     background_thread_.join();
+    engine_.reset();
     registry_->shut_down();
     registry_.reset();
     connections_.reset();

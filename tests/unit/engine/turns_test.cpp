@@ -92,14 +92,24 @@ TEST_F(BreakerTest, AnAnswerOfAnyKindShowsThatItIsWell) {
   EXPECT_TRUE(may());
 }
 
-TEST_F(BreakerTest, RetriesAreAPartOfWhatIsSent) {
-  int retries = 0;
-  while (!breaker_.wait_until(key_, true, now_)) ++retries;
-  EXPECT_EQ(retries, 50);
+TEST_F(BreakerTest, RetriesAreASmallPartWhereNothingSucceeds) {
+  const auto spend = [&] {
+    int retries = 0;
+    while (!breaker_.wait_until(key_, true, now_)) ++retries;
+    return retries;
+  };
+  EXPECT_EQ(spend(), 50);
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(may());
-  retries = 0;
-  while (!breaker_.wait_until(key_, true, now_)) ++retries;
-  EXPECT_EQ(retries, 2) << "a quarter of the first attempts";
+  EXPECT_EQ(spend(), 2) << "a quarter of the first attempts";
+  now_ += seconds{1};
+  EXPECT_EQ(spend(), 10) << "and ten a second";
+}
+
+TEST_F(BreakerTest, WhereAllIsWellRetriesGoThrough) {
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_FALSE(breaker_.wait_until(key_, true, now_)) << i;
+    breaker_.succeeded(key_);
+  }
 }
 
 }  // namespace

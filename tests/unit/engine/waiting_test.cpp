@@ -29,6 +29,14 @@ class Waiting : public EngineRig {
     }
     return all.at(index);
   }
+  std::int64_t count_completed() {
+    std::int64_t count = 0;
+    (void)database_->read([&](store::Transaction& transaction) -> Result<> {
+      (void)transaction.execute("SELECT COUNT(*) FROM runs WHERE status = 'completed'", {}, [&](const store::Row& row) { count = row.integer(0); });
+      return {};
+    });
+    return count;
+  }
   bool wait_for_messages(std::size_t count) {
     return loop_->run_until([&] { return messages() >= count; }, seconds{10});
   }
@@ -38,6 +46,14 @@ class Waiting : public EngineRig {
   }
   bool wait_until_at_rest() {
     return loop_->run_until([&] { return engine_->runs_in_memory() == 0; }, seconds{10});
+  }
+  // A run whose first attempt failed; its next one is due in a minute.
+  void fail_and_rest() {
+    discord_answers_ = {egress::HttpReply{503, {}, "{}"}};
+    activate(demo(kLate));
+    deliver(issue("x"), "d1");
+    ASSERT_TRUE(wait_for_messages(1));
+    ASSERT_TRUE(wait_until_at_rest());
   }
   static std::string with(std::string definition, const std::string& members) {
     definition.insert(1, members + ",");
@@ -67,11 +83,7 @@ class Waiting : public EngineRig {
 };
 
 TEST_F(Waiting, ARunThatWaitsLongIsInTheStoreOnly) {
-  discord_answers_ = {egress::HttpReply{503, {}, "{}"}};
-  activate(demo(kLate));
-  deliver(issue("x"), "d1");
-  ASSERT_TRUE(wait_for_messages(1));
-  ASSERT_TRUE(wait_until_at_rest());
+  fail_and_rest();
   EXPECT_EQ(runs().at(0).status, "running");
   const auto step = find_run(*database_, user_, runs().at(0).id)->steps.back();
   EXPECT_EQ(step.status, "running");
@@ -86,11 +98,7 @@ TEST_F(Waiting, ARunThatWaitsLongIsInTheStoreOnly) {
 }
 
 TEST_F(Waiting, ItKeepsItsTimeOverARestart) {
-  discord_answers_ = {egress::HttpReply{503, {}, "{}"}};
-  activate(demo(kLate));
-  deliver(issue("x"), "d1");
-  ASSERT_TRUE(wait_for_messages(1));
-  ASSERT_TRUE(wait_until_at_rest());
+  fail_and_rest();
   crash();
   boot();
   let_pass();
@@ -107,6 +115,16 @@ TEST_F(Waiting, crash_between_effect_and_status) {
   ASSERT_EQ(messages(), 1U) << "asked again";
   EXPECT_EQ(nonce(0), asked_) << "under the same key: the provider makes it once";
   EXPECT_EQ(find_run(*database_, user_, id)->steps.back().attempt, 2);
+}
+
+TEST_F(Waiting, AllThatACrashInterruptedGoesOn) {
+  activate(demo());
+  client_->silent_to = [](const auto& request) { return request.provider == "discord"; };
+  for (int i = 0; i < 120; ++i) ASSERT_EQ(deliver(issue("x"), "d" + std::to_string(i)), 204);
+  ASSERT_TRUE(wait_for_messages(120));
+  crash();
+  boot();
+  ASSERT_TRUE(loop_->run_until([&] { return count_completed() == 120; }, seconds{20})) << "no budget of retries holds them up";
 }
 
 class Parked : public Waiting, public ::testing::WithParamInterface<Decision> {};
@@ -178,11 +196,7 @@ TEST_F(Waiting, ToBeToldToWaitIsNoAttempt) {
 }
 
 TEST_F(Waiting, ACancelledRunDoesNotGoOn) {
-  discord_answers_ = {egress::HttpReply{503, {}, "{}"}};
-  activate(demo(kLate));
-  deliver(issue("x"), "d1");
-  ASSERT_TRUE(wait_for_messages(1));
-  ASSERT_TRUE(wait_until_at_rest());
+  fail_and_rest();
   const auto id = runs().at(0).id;
   ASSERT_TRUE(cancel_run(*database_, user_, id, clock_.now()));
   EXPECT_EQ(cancel_run(*database_, user_, id, clock_.now()).error().code, Errc::conflict);
