@@ -9,7 +9,7 @@
 namespace patchbay::engine {
 namespace {
 
-constexpr int kClaim = 500;
+constexpr int kClaim = 100;  // whose events are in memory at once
 constexpr std::size_t kLongestKey = 200;
 
 // A long key is told by its hash: that two share one costs order where none was asked for, and nothing else.

@@ -58,15 +58,18 @@ Runner::Runner(Loop& loop, const Clock& clock, RunStore& store, plugin::Registry
 
 Runner::~Runner() { *alive_ = false; }
 
+// Not by make_shared: timers hold weak pointers, and would hold its memory with them.
+Runner::RunPointer Runner::make_run() { return RunPointer(new Run); }
+
 void Runner::start(NewRun run) {
-  auto state = std::make_shared<Run>();
+  const auto state = make_run();
   state->start = std::move(run);
   state->started = clock_.now();
   add(state);
 }
 
 void Runner::resume(NewRun run, const Before& before) {
-  auto state = std::make_shared<Run>();
+  const auto state = make_run();
   state->start = std::move(run);
   state->started = before.started.value_or(clock_.now());
   state->interrupted = before.interrupted;
@@ -166,7 +169,7 @@ void Runner::put_off(const NewRun& run, std::optional<Timestamp> until, const st
     update.lane_width = run.lane_width;
     update.dead_letter = DeadLetter{run.user, run.trigger_node, reason};
   }
-  auto state = std::make_shared<Run>();
+  const auto state = make_run();
   state->start = run;
   state->saving = 1;
   submit(state, std::move(update));

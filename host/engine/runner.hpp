@@ -121,6 +121,7 @@ class Runner {
     std::size_t index;
   };
 
+  [[nodiscard]] static RunPointer make_run();
   void add(const RunPointer& run);
   void advance(const RunPointer& run);
   bool decide(Run& run, std::size_t index);
