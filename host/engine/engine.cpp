@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kRetryDeliveries{2'000};
 constexpr std::chrono::milliseconds kDrainStep{10};
+constexpr std::chrono::milliseconds kComeBackAgain{1'000};
 
 }  // namespace
 
@@ -53,7 +54,9 @@ Result<> Engine::start(std::string public_url) {
   hooks_.set_callback_base(std::move(public_url));
   parts_.registry.set_listener(this);
   if (auto entered = hosts_.enter(parts_.clock.now()); !entered) return entered;
-  if (auto loaded = load(); !loaded) return loaded;
+  auto watches = read_watches();
+  if (!watches) return std::unexpected(watches.error());
+  take_watches(*std::move(watches));
   intake_.begin();
   hooks_.retry_open_deliveries();
   retry_deliveries_later();
@@ -62,21 +65,20 @@ Result<> Engine::start(std::string public_url) {
   return {};
 }
 
-Result<> Engine::load() {
-  if (auto claimed = flow_store_.claim_watches(); !claimed) return std::unexpected(claimed.error());
-  auto watches = flow_store_.all_watches();
-  if (!watches) return std::unexpected(watches.error());
-  for (auto& record : *watches) take_watch(std::move(record));
-  return {};
+Result<std::vector<WatchRecord>> Engine::read_watches() {
+  if (auto claimed = flow_store_.claim_watches(); !claimed) return claimed;
+  return flow_store_.all_watches();
 }
 
 // Every host hears all webhooks; only one polls, renews and ends.
-void Engine::take_watch(WatchRecord record) {
-  const bool mine = record.host == hosts_.me();
-  const auto watch = source_.insert(std::move(record));
-  if (!mine) return;
-  if (watch->record.status == "active") tasks_.schedule(watch);
-  else tasks_.end(watch, [](Result<>) {});
+void Engine::take_watches(std::vector<WatchRecord> records) {
+  for (auto& record : records) {
+    const bool mine = record.host == hosts_.me();
+    const auto watch = source_.insert(std::move(record));
+    if (!mine) continue;
+    if (watch->record.status == "active") tasks_.schedule(watch);
+    else tasks_.end(watch, [](Result<>) {});
+  }
 }
 
 void Engine::beat_later() {
@@ -89,19 +91,18 @@ void Engine::beat_later() {
 }
 
 void Engine::beat() {
-  parts_.background.post([this, alive = alive_, now = parts_.clock.now()] {
+  parts_.background.post([this, alive = alive_, now = parts_.clock.now(), all = std::exchange(read_all_watches_, false)] {
     auto freed = hosts_.beat(now);
     Result<std::vector<WatchRecord>> watches;
-    if (freed) watches = flow_store_.claim_watches();
+    if (freed) watches = all ? read_watches() : flow_store_.claim_watches();
     parts_.loop.post([this, alive, freed = std::move(freed), watches = std::move(watches)]() mutable {
       if (!*alive) return;
       if (!freed) log::warn("engine", "this host could not show that it lives: {}", freed.error().message);
       takes_ = freed.has_value();
       told_(takes_ ? "" : freed.error().message);
       if (hosts_.is_shut_out()) return come_back();
-      if (watches) {
-        for (auto& record : *watches) take_watch(std::move(record));
-      }
+      if (watches) take_watches(*std::move(watches));
+      read_all_watches_ = !freed || !watches;  // a claim may have been made whose answer got lost
       if (freed && *freed) intake_.look();
       runner_.begin_waiting();
       beat_later();
@@ -122,15 +123,20 @@ void Engine::come_back() {
   }
   parts_.background.post([this, alive = alive_, now = parts_.clock.now()] {
     auto entered = hosts_.enter(now);
-    parts_.loop.post([this, alive, entered = std::move(entered)] {
+    Result<std::vector<WatchRecord>> watches;
+    if (entered) watches = read_watches();
+    parts_.loop.post([this, alive, entered = std::move(entered), watches = std::move(watches)]() mutable {
       if (!*alive) return;
-      if (!entered) {
-        log::error("engine", "this host could not come in again: {}", entered.error().message);
-        return beat_later();
+      if (!entered || !watches) {
+        log::error("engine", "this host could not come in again: {}", (entered ? watches.error() : entered.error()).message);
+        parts_.loop.after(kComeBackAgain, [this, alive = alive_] {
+          if (*alive) come_back();
+        });
+        return;
       }
       tasks_.forget_all();
       watches_.clear();
-      if (auto loaded = load(); !loaded) log::error("engine", "watches could not be read: {}", loaded.error().message);
+      take_watches(*std::move(watches));
       intake_.look();
       beat_later();
     });

@@ -76,8 +76,8 @@ class Engine : public plugin::ReloadListener {
   void replaced(const std::string& provider) override;
 
  private:
-  Result<> load();
-  void take_watch(WatchRecord record);
+  Result<std::vector<WatchRecord>> read_watches();  // blocks
+  void take_watches(std::vector<WatchRecord> records);
   void beat_later();
   void beat();
   void come_back();
@@ -102,6 +102,7 @@ class Engine : public plugin::ReloadListener {
   WatchTasks tasks_;
   FlowService flows_;
   bool takes_ = true;  // the database, what is written to it
+  bool read_all_watches_ = false;
   std::function<void(std::string)> told_ = [](const std::string&) {};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

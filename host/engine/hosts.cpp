@@ -39,12 +39,12 @@ Result<> set_free(Transaction& transaction, std::string_view host, Timestamp now
 
 }  // namespace
 
-Hosts::Hosts(store::Database& database, HostId me, std::chrono::milliseconds lease)
-    : database_(database), me_(me.to_string()), lease_(lease) {}
+Hosts::Hosts(store::Database& database, HostId me, std::chrono::milliseconds lease, SteadyNow now)
+    : database_(database), me_(me.to_string()), lease_(lease), steady_now_(std::move(now)) {}
 
 Result<> Hosts::enter(Timestamp now) {
   seen_.clear();
-  const auto asked = std::chrono::steady_clock::now();
+  const auto asked = steady_now_();
   auto entered = database_.write([&](Transaction& transaction) {
     return done_or_error(transaction.execute("INSERT INTO hosts (id, name, beat, started_at) VALUES ($1, $2, 0, $3) ON CONFLICT (id) DO NOTHING",
                                              {std::string_view(me_), std::string_view(name_of_machine()), micros(now)}));
@@ -57,7 +57,7 @@ Result<> Hosts::enter(Timestamp now) {
 }
 
 Result<bool> Hosts::beat(Timestamp now) {
-  const auto asked = std::chrono::steady_clock::now();
+  const auto asked = steady_now_();
   std::int64_t changed = 0;
   auto counted = database_.write([&](Transaction& transaction) -> Result<> {
     auto done = transaction.execute("UPDATE hosts SET beat = beat + 1 WHERE id = $1", {std::string_view(me_)});
@@ -116,7 +116,7 @@ Result<bool> Hosts::bury_the_dead(Timestamp now, Look look) {
 // A place may be free for a moment while its host connects anew, so a second look is taken, except at the start: there it
 // is mostly this machine's own host of before, and whoever is wrong about it loses nothing but time.
 Result<bool> Hosts::is_dead(const std::string& id, std::int64_t beat, Look look) {
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = steady_now_();
   auto [entry, is_new] = seen_.try_emplace(id, Seen{beat, now, false});
   auto& seen = entry->second;
   if (seen.beat != beat) seen = {beat, now, false};

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <string>
 #include <unordered_map>
 
@@ -19,7 +20,8 @@ namespace patchbay::engine {
 // fence() is for the commit thread; the others block, and are called by one thread at a time.
 class Hosts {
  public:
-  Hosts(store::Database& database, HostId me, std::chrono::milliseconds lease);
+  using SteadyNow = std::function<std::chrono::steady_clock::time_point()>;  // any thread; tests have their own
+  Hosts(store::Database& database, HostId me, std::chrono::milliseconds lease, SteadyNow now = std::chrono::steady_clock::now);
 
   [[nodiscard]] const std::string& me() const { return me_; }
 
@@ -35,7 +37,7 @@ class Hosts {
   [[nodiscard]] bool is_shut_out() const { return shut_out_; }
   // The last beat is not so old that others may have taken this host for dead: a process that was stopped for a while must
   // look before it begins anything. Any thread.
-  [[nodiscard]] bool is_sure() const { return !shut_out_ && std::chrono::steady_clock::now() < sure_until_.load(); }
+  [[nodiscard]] bool is_sure() const { return !shut_out_ && steady_now_() < sure_until_.load(); }
 
  private:
   struct Seen {
@@ -51,6 +53,7 @@ class Hosts {
   store::Database& database_;
   const std::string me_;
   const std::chrono::milliseconds lease_;
+  const SteadyNow steady_now_;
   std::unordered_map<std::string, Seen> seen_;
   std::atomic<bool> shut_out_{false};
   std::atomic<std::chrono::steady_clock::time_point> sure_until_{};

@@ -230,7 +230,10 @@ void Intake::look() {
 
 void Intake::claimed(Result<Claimed> result, int limit) {
   looking_ = false;
-  if (!result) return log::error("engine", "open runs could not be claimed: {}", result.error().message);
+  if (!result) {
+    log::error("engine", "open runs could not be claimed: {}", result.error().message);
+    return recount_later();  // they may have been, all the same
+  }
   for (auto& run : result->runs) resume(run);
   if (std::ssize(result->runs) == limit || std::exchange(look_more_, false)) return look();
   if (!result->runs.empty() || !result->next) return;

@@ -96,7 +96,7 @@ void Retention::looked(const Result<store::Space>& space) {
   if (!space) return log::warn("engine", "the size of the database cannot be read: {}", space.error().message);
   bytes_used_.set(static_cast<double>(space->used));
   const bool was_over = over_;
-  over_ = settings_.bytes > 0 && static_cast<double>(space->used) > kBeginAt * static_cast<double>(settings_.bytes);
+  over_ = settings_.bytes > 0 && !nothing_more_ && static_cast<double>(space->used) > kBeginAt * static_cast<double>(settings_.bytes);
   if (over_ && !was_over) came_to_.clear();  // what was under way before may have ended
   if (over_) return next();
   if (space->unused > std::max(kWorthShrinking, (space->used + space->unused) / 10)) shrink();
@@ -122,6 +122,7 @@ void Retention::count_later() {
 }
 
 void Retention::count() {
+  nothing_more_ = false;
   background_.post([this, alive = alive_, now = clock_.now()] {
     auto orders = too_much(now);
     loop_.post([this, alive, orders = std::move(orders)]() mutable {
@@ -177,8 +178,12 @@ Result<std::deque<Retention::Order>> Retention::too_much(Timestamp now) {
 // One lot at a time: the size goes first.
 void Retention::next() {
   if (removing_) return;
+  current_.reset();
   if (over_) return submit({{.after = came_to_}, std::nullopt});
-  if (!orders_.empty()) submit(orders_.front());
+  if (orders_.empty()) return;
+  current_ = std::move(orders_.front());  // a new count may come before the lot is done
+  orders_.pop_front();
+  submit(*current_);
 }
 
 void Retention::submit(const Order& order) {
@@ -187,7 +192,7 @@ void Retention::submit(const Order& order) {
   removing_ = true;
   std::unique_ptr<store::GroupCommit::Item> lot = std::make_unique<Lot>(*this, std::move(wish));
   if (queue_->submit(place_, lot)) return;
-  removing_ = false;  // the queue is full: the next look comes back to it
+  removing_ = false;  // the queue is full: the next look or count comes back to it
 }
 
 void Retention::removed(Result<> result, const PurgeWish& wish, const Purged& purged) {
@@ -195,22 +200,19 @@ void Retention::removed(Result<> result, const PurgeWish& wish, const Purged& pu
   if (!result) return log::warn("engine", "old runs could not be removed yet: {}", result.error().message);
   runs_removed_.increment(purged.runs);
   const bool done = purged.runs < wish.runs && purged.deliveries == 0;
-  const bool for_size = wish.flow.empty() && wish.user.empty() && wish.before.empty();
-  if (for_size) {
+  if (!current_) {
     came_to_ = purged.last;
     if (done) {
       over_ = false;
+      nothing_more_ = true;
       log::warn("engine", "the database is larger than retention.bytes, and there is nothing more that may be removed");
       return;
     }
     return look();
   }
-  if (!orders_.empty()) {
-    auto& order = orders_.front();
-    order.wish.after = purged.last;
-    if (order.runs) *order.runs -= purged.runs;
-    if (done || (order.runs && *order.runs <= 0)) orders_.pop_front();
-  }
+  current_->wish.after = purged.last;
+  if (current_->runs) *current_->runs -= purged.runs;
+  if (!done && (!current_->runs || *current_->runs > 0)) orders_.push_front(*std::move(current_));
   next();
 }
 

@@ -66,7 +66,9 @@ class Retention : public store::GroupCommit::Applier {
   store::GroupCommit* queue_ = nullptr;
   std::size_t place_ = 0;
   std::deque<Order> orders_;
+  std::optional<Order> current_;  // the lot that is on its way; none: it is for the size
   bool over_ = false;     // the database is larger than it may be
+  bool nothing_more_ = false;  // and nothing is left that may go, until the next count
   bool removing_ = false;  // a lot is on its way
   bool looking_ = false;
   std::string came_to_;   // id: over the size, runs before it were looked at

@@ -121,16 +121,16 @@ Result<> hand_over(store::Transaction& transaction, std::span<store::GroupCommit
 Result<> insert_dead_letters(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items) {
   for (auto* item : items) {
     const auto& save = static_cast<const SaveItem&>(*item);
-    if (!save.update.dead_letter) continue;
-    const auto& letter = *save.update.dead_letter;
-    // The id is the run's own time-ordered id with the node, so a repeated write makes no second letter.
-    const std::string id = save.run_text + ":" + letter.node;
-    auto added = transaction.execute(
-        "INSERT INTO dead_letters (id, user_id, run_id, node_id, reason, created_at) VALUES ($1, $2, $3, $4, $5, $6) "
-        "ON CONFLICT (id) DO NOTHING",
-        {std::string_view(id), std::string_view(letter.user.to_string()), std::string_view(save.run_text),
-         std::string_view(letter.node), std::string_view(letter.reason), micros(save.update.now)});
-    if (!added) return std::unexpected(added.error());
+    for (const auto& letter : save.update.dead_letters) {
+      // The id is the run's own time-ordered id with the node, so a repeated write makes no second letter.
+      const std::string id = save.run_text + ":" + letter.node;
+      auto added = transaction.execute(
+          "INSERT INTO dead_letters (id, user_id, run_id, node_id, reason, created_at) VALUES ($1, $2, $3, $4, $5, $6) "
+          "ON CONFLICT (id) DO NOTHING",
+          {std::string_view(id), std::string_view(letter.user.to_string()), std::string_view(save.run_text),
+           std::string_view(letter.node), std::string_view(letter.reason), micros(save.update.now)});
+      if (!added) return std::unexpected(added.error());
+    }
   }
   return {};
 }

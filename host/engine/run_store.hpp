@@ -45,9 +45,9 @@ struct RunUpdate {
     std::string error;
   };
   std::optional<Status> status;
-  std::optional<DeadLetter> dead_letter;
+  std::vector<DeadLetter> dead_letters;
   std::optional<Timestamp> free_at;  // this host gives the run up; whoever has room goes on with it then
-  std::string lane;                  // of a run that ends: the next one of its lane may begin
+  std::string lane;                  // of a run that ends or waits for a person: the next one of its lane may begin
   int lane_width = 0;
   Timestamp now;
   bool over = false;  // set by the commit: the run had ended before, by somebody else's hand

@@ -139,7 +139,7 @@ class Runner {
   void park(const RunPointer& run, std::size_t index, const Error& error);
   void postpone(const RunPointer& run, std::size_t index, Timestamp until, const std::string& reason);
   [[nodiscard]] std::optional<Timestamp> rest_until(const Run& run) const;
-  void save(const RunPointer& run, RunUpdate update);
+  void save(const RunPointer& run);
   void submit(const RunPointer& run, RunUpdate update);
   void saved(const RunPointer& run, const RunUpdate& update);
   void forget(const RunPointer& run);

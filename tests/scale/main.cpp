@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
   many->add_option("--flows", flows.flows)->capture_default_str();
   many->add_option("--rate", flows.rate, "webhooks a second")->capture_default_str();
   many->add_option("--seconds", flows.seconds, "of each measurement")->capture_default_str();
-  many->add_flag("!--no-comparison", flows.comparison, "do not judge response times");
+  many->add_flag("!--no-comparison", flows.comparison, "do not judge times");
   many->callback([&] { trial = [&] { return try_flows(flows); }; });
   CLI11_PARSE(app, argc, argv);
   try {

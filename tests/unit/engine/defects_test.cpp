@@ -75,17 +75,19 @@ TEST_F(Defects, two_identical_steps_of_one_run) {
 TEST_F(Defects, same_trigger_twice_in_one_flow) {
   const std::string second = R"({"id":"again","trigger":"github.issues","connection":"octo","params":{"owner":"octo","repo":"hello","actions":["closed"]}},)";
   activate(flow_of(second + message("tell", R"(["opened","again"])", "seen")));
-  std::vector<std::string> tokens;
-  for (const auto& request : client_->requests) {
-    const auto at = request.body.find("/hooks/");
-    if (request.method == "POST" && at != std::string::npos) tokens.push_back(request.body.substr(at + 7, request.body.find('"', at) - at - 7));
+  std::vector<egress::HttpRequest> hooks;
+  std::copy_if(client_->requests.begin(), client_->requests.end(), std::back_inserter(hooks),
+               [](const auto& request) { return request.method == "POST" && request.provider == "github"; });
+  ASSERT_EQ(hooks.size(), 2U);
+  int events = 0;
+  for (const auto& hook : hooks) {
+    const auto at = hook.body.find("/hooks/") + 7;
+    token_ = hook.body.substr(at, hook.body.find('"', at) - at);
+    hook_secret_ = hook.expansions.at(0).second.reveal();
+    for (const auto* action : {"opened", "closed"}) EXPECT_EQ(deliver(issue("x", "urgent", action), "d" + std::to_string(++events)), 204);
   }
-  ASSERT_EQ(tokens.size(), 2U);
-  EXPECT_EQ(deliver(issue("x", "urgent", "closed"), "d1"), 204);  // to the second one, whose token and secret are known last
-  ASSERT_TRUE(wait_for_runs(1, "completed"));
-  crash();
-  boot();
-  EXPECT_EQ(engine_->watches(), 2U) << "both live on";
+  ASSERT_TRUE(wait_for_runs(2, "completed")) << "each trigger takes its own action";
+  EXPECT_EQ(messages(), 2U);
 }
 
 TEST_F(Defects, push_to_other_repo_is_ignored) {
@@ -167,9 +169,15 @@ class InFlight : public Defects {
 TEST_F(InFlight, inflight_duplicate_then_failure) {
   activate(demo());
   faulty_->arm(support::Fault::refused, 1);
-  EXPECT_EQ(deliver(issue("x"), "d1"), 503) << "the first one fails";
-  EXPECT_EQ(deliver(issue("x"), "d1"), 204);
-  EXPECT_EQ(deliver(issue("x"), "d1"), 204);
+  const auto first = send(issue("x"), "d1");
+  const auto second = send(issue("x"), "d1");
+  ASSERT_TRUE(loop_->run_until([&] { return first->has_value() && second->has_value(); }, seconds{10}));
+  EXPECT_EQ(**first, 503) << "its write fails";
+  // Whether they are one write or two, who is told 2xx has a run.
+  if (**second == 503) {
+    EXPECT_TRUE(runs().empty());
+    EXPECT_EQ(deliver(issue("x"), "d1"), 204);
+  }
   ASSERT_TRUE(wait_for_runs(1, "completed"));
   EXPECT_EQ(runs().size(), 1U);
   EXPECT_EQ(messages(), 1U);

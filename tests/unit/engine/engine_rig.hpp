@@ -55,6 +55,7 @@ class EngineRig : public ::testing::Test {
     crash();
     place_.reset();
     std::filesystem::remove_all(root_);
+    last_test_ended_ = clock_.now();
   }
 
   // Everything that a process holds, on the database that is there.
@@ -157,6 +158,13 @@ class EngineRig : public ::testing::Test {
   // The status that a signed delivery is answered with.
   int deliver(const std::string& body, const std::string& id, const std::string& event = "issues",
               bool tamper = false) {
+    const auto status = send(body, id, event, tamper);
+    loop_->run_until([&] { return status->has_value(); }, std::chrono::seconds{10});
+    return status->value_or(0);
+  }
+  // The same, which is answered while the loop turns.
+  std::shared_ptr<std::optional<int>> send(const std::string& body, const std::string& id, const std::string& event = "issues",
+                                           bool tamper = false) {
     auto request = std::make_shared<plugin::WebhookRequest>();
     request->method = "POST";
     request->body = body;
@@ -168,10 +176,9 @@ class EngineRig : public ::testing::Test {
                         {"x-github-delivery", id},
                         {"x-hub-signature-256", "sha256=" + to_hex({reinterpret_cast<char*>(mac), 32})}};
     if (tamper) request->body += " ";
-    std::optional<int> status;
-    engine_->hooks().deliver(token_, request, [&](HookAnswer answer) { status = answer.status; });
-    loop_->run_until([&] { return status.has_value(); }, std::chrono::seconds{10});
-    return status.value_or(0);
+    auto status = std::make_shared<std::optional<int>>();
+    engine_->hooks().deliver(token_, request, [status](HookAnswer answer) { *status = answer.status; });
+    return status;
   }
 
   std::vector<RunSummary> runs(std::vector<std::string> statuses = {}) {
@@ -190,7 +197,9 @@ class EngineRig : public ::testing::Test {
 
   std::filesystem::path root_;
   std::optional<support::TestDatabase> place_;
-  ManualClock clock_{std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now())};
+  // Ids follow the time and never go back, so that a test begins where the clock of the one before it stood.
+  inline static Timestamp last_test_ended_{};
+  ManualClock clock_{std::max(last_test_ended_, std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()))};
   RunnerSettings runner_settings_;
   RetentionSettings retention_settings_;
   IntakeSettings intake_settings_{.load_retry = std::chrono::milliseconds{20}, .look = std::chrono::milliseconds{20}};

@@ -172,6 +172,33 @@ TEST_F(Waiting, WhatWasNotBegunIsNotParked) {
   ASSERT_TRUE(wait_for_runs(1, "completed")) << "between two attempts everything is known";
 }
 
+TEST_F(Waiting, EachParkedStepIsListedAndDecidedByItself) {
+  auto definition = demo(R"(,"on_unknown":"park")");
+  definition.insert(definition.rfind(']'), R"(,{"id":"also","reaction":"discord.send_channel_message","connection":"team","after":["opened"],
+    "on_unknown":"park","params":{"channel_id":"1100000000000000001","content":"also"}})");
+  discord_answers_ = {egress::HttpReply{502, {}, "{}"}, egress::HttpReply{502, {}, "{}"}};
+  activate(definition);
+  deliver(issue("x"), "d1");
+  ASSERT_TRUE(wait_for_runs(1, "paused"));
+  const auto id = runs().at(0).id;
+  EXPECT_EQ(list_dead_letters(*database_, user_, 10, "")->size(), 2U);
+  ASSERT_TRUE(decide_step(*database_, user_, id, "tell", Decision::done, clock_.now()));
+  EXPECT_EQ(runs().at(0).status, "paused") << "the other one still waits";
+  ASSERT_TRUE(decide_step(*database_, user_, id, "also", Decision::done, clock_.now()));
+  engine_->look_for_runs();
+  ASSERT_TRUE(wait_for_runs(1, "completed"));
+  EXPECT_EQ(messages(), 2U);
+}
+
+TEST_F(Waiting, WhoWaitsForAPersonLetsTheNextOneOfTheLaneGo) {
+  discord_answers_ = {egress::HttpReply{502, {}, "{}"}};
+  activate(with(demo(R"(,"on_unknown":"park")"), R"("order":"strict")"));
+  deliver(issue("a"), "a");
+  deliver(issue("b"), "b");
+  ASSERT_TRUE(wait_for_runs(1, "completed"));
+  EXPECT_EQ(runs({"paused"}).size(), 1U);
+}
+
 TEST_F(Waiting, WhatGotNoAnswerIsParkedToo) {
   discord_answers_ = {egress::HttpReply{502, {}, "{}"}};
   activate(demo(R"(,"on_unknown":"park")"));
