@@ -6,10 +6,13 @@
 #include <string>
 
 #include "core/error.hpp"
+#include "engine/choices.hpp"
 #include "engine/flows.hpp"
 #include "identity/identity.hpp"
 #include "plugin/registry.hpp"
 #include "store/database.hpp"
+#include "vault/accounts.hpp"
+#include "vault/authorizations.hpp"
 #include "vault/connections.hpp"
 
 namespace patchbay::api {
@@ -18,6 +21,9 @@ namespace patchbay::api {
 struct Services {
   identity::Identity& identity;
   vault::Connections& connections;
+  vault::Accounts& accounts;
+  vault::Authorizations& authorizations;
+  engine::Choices& choices;
   plugin::Registry& registry;
   store::Database& database;
   engine::Flows& flows;

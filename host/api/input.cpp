@@ -4,6 +4,7 @@
 #include <charconv>
 #include <set>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace patchbay::api {
@@ -79,6 +80,17 @@ std::optional<std::string> BodyReader::optional_text(std::string_view name) {
   const auto* value = impl_->find(name, json::value_t::string, "text", false);
   if (value == nullptr) return std::nullopt;
   return value->get<std::string>();
+}
+
+std::optional<std::vector<std::string>> BodyReader::optional_texts(std::string_view name) {
+  const auto* list = impl_->find(name, json::value_t::array, "a list of texts", false);
+  if (list == nullptr) return std::nullopt;
+  std::vector<std::string> texts;
+  for (const auto& item : *list) {
+    if (item.is_string()) texts.push_back(item.get<std::string>());
+    else fault(fmt::format("/{}/{}", name, &item - &list->front()), "type", std::string(name) + " must hold texts only");
+  }
+  return texts;
 }
 
 Secret BodyReader::secret(std::string_view name) { return Secret(text(name)); }

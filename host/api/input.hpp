@@ -26,6 +26,7 @@ class BodyReader {
 
   std::string text(std::string_view name);  // required
   std::optional<std::string> optional_text(std::string_view name);
+  std::optional<std::vector<std::string>> optional_texts(std::string_view name);  // a list of texts
   Secret secret(std::string_view name);                 // required text that must not be kept
   const nlohmann::json* object(std::string_view name);  // required; nullptr when it is not there
   void fault(std::string pointer, std::string code, std::string detail);

@@ -37,6 +37,7 @@ bool matches(const Route& route, const std::vector<std::string_view>& path,
 
 std::vector<Fault> unknown_parameters(const Route& route, const Request& request) {
   std::vector<Fault> faults;
+  if (route.query == std::vector<std::string>{"*"}) return faults;
   for (const auto& [name, value] : request.query) {
     if (std::find(route.query.begin(), route.query.end(), name) != route.query.end()) continue;
     faults.push_back({name, "unknown", "there is no query parameter '" + name + "' here"});
@@ -50,6 +51,8 @@ Router::Router(const Services& services) : services_(services) {
   add_account_routes(routes_);
   add_provider_routes(routes_);
   add_connection_routes(routes_);
+  add_authorization_routes(routes_);
+  add_record_routes(routes_);
   add_flow_routes(routes_);
   add_run_routes(routes_);
 }
@@ -81,7 +84,7 @@ Response Router::dispatch(Request& request) const {
   for (const auto& route : routes_) {
     if (!matches(route, path, nullptr)) continue;
     allowed += (allowed.empty() ? "" : ", ") + route.method + (route.method == "GET" ? ", HEAD" : "");
-    if (route.method == method) found = &route;
+    if (route.method == method && (found == nullptr || !route.pattern.ends_with('}'))) found = &route;
   }
   if (allowed.empty()) return problem(404, "not_found", "there is no such resource", request.request_id);
   allowed += ", OPTIONS";

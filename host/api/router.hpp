@@ -26,7 +26,7 @@ struct Route {
   std::string pattern;  // "/api/v1/flows/{id}/activate"
   Access access;
   Handler handle;
-  std::vector<std::string> query = {};  // the parameters that it takes; others are refused
+  std::vector<std::string> query = {};  // the parameters that it takes; others are refused; "*": all
 };
 
 // Finds a request's route, checks who asks, and calls the handler. Immutable; any thread.
@@ -49,6 +49,8 @@ class Router {
 void add_account_routes(std::vector<Route>& routes);
 void add_provider_routes(std::vector<Route>& routes);
 void add_connection_routes(std::vector<Route>& routes);
+void add_authorization_routes(std::vector<Route>& routes);
+void add_record_routes(std::vector<Route>& routes);
 void add_flow_routes(std::vector<Route>& routes);
 void add_run_routes(std::vector<Route>& routes);
 

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 
 #include <fmt/format.h>
@@ -207,6 +208,28 @@ const std::vector<Binding>& bindings() {
   return all;
 }
 
+// "client_secret_file" and its like: a secret need not stand in the configuration.
+Result<> set_oauth_client(vault::ProviderAccess::Client& client, const std::string& key, const std::string& value) {
+  if (key == "client_id") return read(value, client.id);
+  if (key == "authorize_url") return read(value, client.authorize_url);
+  if (key == "token_url") return read(value, client.token_url);
+  if (key == "device_url") return read(value, client.device_url);
+  if (key == "revoke_url") return read(value, client.revoke_url);
+  if (key == "client_secret") {
+    client.secret = Secret(value);
+    return {};
+  }
+  if (key != "client_secret_file") {
+    return fail(Errc::invalid, "oauth has client_id, client_secret, client_secret_file, authorize_url, token_url, device_url and revoke_url");
+  }
+  std::ifstream in(value);
+  std::string secret;
+  if (!std::getline(in, secret)) return fail(Errc::invalid, "must be a file that can be read");
+  client.secret = Secret(secret);
+  wipe(secret);
+  return {};
+}
+
 // "providers.github.base_url" and its like: the middle part is the user's.
 Result<> set_provider(Config& config, const std::string& name, const std::string& value) {
   const auto rest = name.substr(std::string_view("providers.").size());
@@ -216,12 +239,13 @@ Result<> set_provider(Config& config, const std::string& name, const std::string
   if (key == "base_url") return read(value, provider.base_url);
   if (key == "allowed_hosts") return read(value, provider.allowed_hosts);
   if (key == "settings") return read(value, provider.settings_json);
+  if (key.starts_with("oauth.")) return set_oauth_client(config.oauth_clients[rest.substr(0, dot)], key.substr(6), value);
   if (key == "isolation") {
     if (value != "process" && value != "none") return fail(Errc::invalid, "must be process or none");
     config.isolated_providers[rest.substr(0, dot)] = value == "process";
     return {};
   }
-  return fail(Errc::invalid, "a provider has base_url, allowed_hosts, settings and isolation");
+  return fail(Errc::invalid, "a provider has base_url, allowed_hosts, settings, isolation and oauth.*");
 }
 
 std::string environment_name(std::string name) {
@@ -281,6 +305,10 @@ Result<> read_file(Config& config, const std::string& file) {
   }
 }
 
+constexpr auto kProviderSettings = std::to_array<std::string_view>(
+    {"base_url", "allowed_hosts", "settings", "isolation", "oauth_client_id", "oauth_client_secret", "oauth_client_secret_file", "oauth_authorize_url",
+     "oauth_token_url", "oauth_device_url", "oauth_revoke_url"});
+
 Result<> read_environment(Config& config) {
   for (const auto& binding : bindings()) {
     const auto variable = environment_name(binding.name);
@@ -297,9 +325,11 @@ Result<> read_environment(Config& config) {
     if (!text.starts_with(kPrefix) || equals == std::string_view::npos) continue;
     std::string name(text.substr(kPrefix.size(), equals - kPrefix.size()));
     for (auto& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    for (const std::string_view key : {"base_url", "allowed_hosts", "settings", "isolation"}) {
+    for (const auto key : kProviderSettings) {
       if (!name.ends_with(key) || name.size() <= key.size() + 1) continue;
-      const auto full = fmt::format("providers.{}.{}", name.substr(0, name.size() - key.size() - 1), key);
+      std::string setting(key);
+      if (setting.starts_with("oauth_")) setting[5] = '.';
+      const auto full = fmt::format("providers.{}.{}", name.substr(0, name.size() - key.size() - 1), setting);
       if (auto done = set(config, full, std::string(text.substr(equals + 1)), std::string(text.substr(0, equals))); !done) {
         return done;
       }
@@ -363,6 +393,10 @@ std::vector<Setting> settings_of(const Config& config) {
     settings.push_back({name + "base_url", environment_name(name + "base_url"), provider.base_url, "instead of the manifest's"});
     settings.push_back({name + "allowed_hosts", environment_name(name + "allowed_hosts"),
                         show(provider.allowed_hosts), "besides the manifest's"});
+  }
+  for (const auto& [id, client] : config.oauth_clients) {
+    const auto name = "providers." + id + ".oauth.client_id";
+    settings.push_back({name, environment_name(name), client.id, "of the OAuth client that is registered there"});
   }
   return settings;
 }

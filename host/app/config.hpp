@@ -14,6 +14,7 @@
 #include "gateway/gateway.hpp"
 #include "identity/identity.hpp"
 #include "plugin/registry.hpp"
+#include "vault/connections.hpp"
 
 namespace patchbay::app {
 
@@ -43,6 +44,7 @@ struct Config {
   std::chrono::milliseconds plugin_drain{30'000};
   std::chrono::milliseconds plugin_hang{10'000};
   std::map<std::string, plugin::RegistrySettings::Override> providers;
+  std::map<std::string, vault::ProviderAccess::Client> oauth_clients;  // by provider
   egress::CurlSettings egress;
   identity::IdentitySettings identity;
   engine::EngineSettings engine;

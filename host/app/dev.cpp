@@ -239,7 +239,7 @@ class Workshop {
     provider.allowed_hosts.emplace_back("127.0.0.1");
     if (manifest.auth.empty()) return {};
     const auto& auth = manifest.auth.front();
-    vault::NewConnection wanted{manifest.id, "my " + manifest.id, auth.type, {}};
+    vault::NewConnection wanted{manifest.id, "my " + manifest.id, auth.id, {}};
     for (const auto& field : auth.fields) wanted.fields[field] = Secret(std::string(kToken));
     auto made = connections.create(user_, std::move(wanted));
     if (!made) return std::unexpected(made.error());

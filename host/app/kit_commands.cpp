@@ -12,6 +12,7 @@
 #include "kit/check.hpp"
 #include "kit/scenario.hpp"
 #include "kit/trial.hpp"
+#include "vault/request_credentials.hpp"
 
 namespace patchbay::app {
 namespace {
@@ -42,21 +43,19 @@ class GivenCredentials : public egress::CredentialSource {
  public:
   GivenCredentials(const plugin::Manifest& manifest, const json& fields) {
     if (manifest.auth.empty()) return;
-    header_ = manifest.auth.front().inject_header;
-    value_ = manifest.auth.front().inject_value;
-    for (const auto& [name, field] : fields.items()) {
-      const auto mark = "{" + name + "}";
-      if (const auto at = value_.find(mark); at != std::string::npos) value_.replace(at, mark.size(), field.get<std::string>());
-    }
+    vault::Fields given;
+    for (const auto& [name, field] : fields.items()) given.emplace(name, Secret(field.get<std::string>()));
+    credentials_ = vault::RequestCredentials::make(manifest.auth.front(), given);
   }
   Result<> authorize(egress::HttpRequest& request) override {
-    if (!request.connection.is_nil() && !header_.empty()) request.headers.emplace_back(header_, value_);
+    if (request.connection.is_nil()) return {};
+    if (!credentials_) return std::unexpected(credentials_.error());
+    credentials_->apply(request);
     return {};
   }
 
  private:
-  std::string header_;
-  std::string value_;
+  Result<vault::RequestCredentials> credentials_;
 };
 
 void put_secret(std::string& text, std::string_view secret) {

@@ -32,7 +32,11 @@
 #include "plugin/registry.hpp"
 #include "plugin/reloader.hpp"
 #include "store/migrations.hpp"
+#include "vault/accounts.hpp"
+#include "vault/authorizations.hpp"
+#include "vault/authorizing_client.hpp"
 #include "vault/connections.hpp"
+#include "vault/token_refresher.hpp"
 #include "vault/vault.hpp"
 
 namespace patchbay::app {
@@ -124,14 +128,24 @@ class Host {
     database_ = *std::move(database);
     if (auto checked = check_schema(*database_, config_.migrate_at_start); !checked) return checked;
     identity_.emplace(*database_, system_clock(), config_.identity);
-    connections_.emplace(*database_, *vault_, system_clock());
+    vault::ConnectionSettings settings;
+    settings.host = host_.to_string();
+    for (const auto& [id, provider] : config_.providers) {
+      settings.providers[id].base_url = provider.base_url;
+      settings.providers[id].allowed_hosts = provider.allowed_hosts;
+    }
+    for (const auto& [id, client] : config_.oauth_clients) settings.providers[id].client = client;
+    connections_.emplace(*database_, *vault_, system_clock(), std::move(settings));
     return {};
   }
 
   Result<> load_plugins() {
     auto client = egress::make_curl_client(loop_, system_clock(), *connections_, config_.egress);
     if (!client) return std::unexpected(client.error());
-    client_ = egress::make_budgeted_client(loop_, system_clock(), *std::move(client));
+    plain_client_ = egress::make_budgeted_client(loop_, system_clock(), *std::move(client));
+    background_.emplace();
+    refresher_.emplace(loop_, background_->loop(), system_clock(), *plain_client_, *connections_);
+    client_ = vault::make_authorizing_client(system_clock(), *plain_client_, *connections_, *refresher_);
     auto settings = registry_settings(config_);
     settings.private_folder =
         config_.plugin_private_folder.empty() ? private_folder_.path() : config_.plugin_private_folder;
@@ -144,7 +158,6 @@ class Host {
 
   // The port is open from here on, but nobody is answered before the loop turns.
   Result<> listen() {
-    background_.emplace();
     housekeeping_.emplace();
     engine_.emplace(engine::Engine::Parts{loop_, background_->loop(), housekeeping_->loop(), system_clock(), *database_, *vault_,
                                           *connections_, *registry_, host_},
@@ -155,7 +168,10 @@ class Host {
       if (!stopping_) backend_->set_not_ready(std::move(why_not));
     });
     const auto secret = random_token(32);
-    auto api = api::Api::start({*identity_, *connections_, *registry_, *database_, engine_->flows(),
+    accounts_.emplace(loop_, *plain_client_, *client_, *connections_);
+    authorizations_.emplace(*database_, *vault_, system_clock(), *connections_, *accounts_);
+    choices_.emplace(loop_, system_clock(), *registry_);
+    auto api = api::Api::start({*identity_, *connections_, *accounts_, *authorizations_, *choices_, *registry_, *database_, engine_->flows(),
                                 [this](const std::string& provider) { return reload_plugin(provider); },
                                 [this] { loop_.post([this] { engine_->look_for_runs(); }); },
                                 [this](RunId id) { loop_.post([this, id] { engine_->cancel_run(id); }); }},
@@ -177,7 +193,10 @@ class Host {
     if (config_.watch_plugins) {
       if (auto watching = reloader_->watch(); !watching) log::warn("app", "{}", watching.error().message);
     }
-    if (auto started = engine_->start(config_.public_url.empty() ? here : config_.public_url); !started) return started;
+    const auto public_url = config_.public_url.empty() ? here : config_.public_url;
+    authorizations_->set_callback_url(public_url + "/oauth2/callback");
+    if (auto started = engine_->start(public_url); !started) return started;
+    refresher_->begin();
     if (auto written = write_port_file(config_.port_file, gateway_->port()); !written) return written;
     log::info("app", "patchbay {} listens on {}, {} providers, {} watches", PATCHBAY_VERSION, here,
               registry_->manifests().size(), engine_->watches());
@@ -232,8 +251,13 @@ class Host {
   std::unique_ptr<store::Database> database_;
   std::optional<identity::Identity> identity_;
   std::optional<vault::Connections> connections_;
+  std::unique_ptr<egress::HttpClient> plain_client_;  // without a token of its own to renew
+  std::optional<vault::TokenRefresher> refresher_;
   std::unique_ptr<egress::HttpClient> client_;
   std::optional<plugin::Registry> registry_;
+  std::optional<vault::Accounts> accounts_;
+  std::optional<vault::Authorizations> authorizations_;
+  std::optional<engine::Choices> choices_;
   std::optional<engine::Engine> engine_;
   std::optional<LoopThread> background_;
   std::optional<LoopThread> housekeeping_;

@@ -25,11 +25,11 @@ Engine::Engine(const Parts& parts, EngineSettings settings)
               [this](store::Transaction& transaction) { return hosts_.fence(transaction); }),
       cache_(flow_store_, parts.registry, parts.connections),
       source_(parts.loop, parts.background, flow_store_, watches_, parts.registry),
-      runner_(parts.loop, parts.clock, run_store_, parts.registry, settings_.runner),
+      runner_(parts.loop, parts.clock, run_store_, parts.registry, parts.connections, settings_.runner),
       intake_(parts.loop, parts.background, parts.clock, journal_, run_store_, cache_, runner_, settings_.intake,
               parts.database.is_shared()),
       hooks_(parts.loop, parts.background, parts.clock, parts.database, parts.vault, watches_, source_, intake_),
-      tasks_(parts.loop, parts.background, parts.clock, parts.vault, flow_store_, watches_, source_, hooks_, intake_),
+      tasks_(parts.loop, parts.background, parts.clock, parts.vault, parts.connections, flow_store_, watches_, source_, hooks_, intake_),
       flows_(parts.loop, parts.clock, flow_store_, parts.registry, parts.connections, parts.vault, cache_, watches_,
              tasks_, hosts_.me()) {
   if (parts.database.is_shared()) {
@@ -38,6 +38,7 @@ Engine::Engine(const Parts& parts, EngineSettings settings)
   journal_.attach(commit_, 0);
   run_store_.attach(commit_, 1);
   retention_.attach(commit_, 2);
+  watch_connections();
   commit_.on_change([this, alive = alive_](const Result<>& result) {
     if (!*alive) return;
     takes_ = result.has_value();
@@ -48,6 +49,40 @@ Engine::Engine(const Parts& parts, EngineSettings settings)
 Engine::~Engine() {
   *alive_ = false;
   parts_.registry.set_listener(nullptr);
+}
+
+// Runs rest for an account that is not well, and go on when it is: here, and wherever they were put to rest.
+void Engine::watch_connections() {
+  auto& connections = parts_.connections;
+  connections.on_active([this, alive = alive_](ConnectionId id) {
+    parts_.loop.post([this, alive, id] {
+      if (*alive) connection_ready(id);
+    });
+  });
+  runner_.on_connection(
+      [this, &connections](ConnectionId id) {  // it may have become well while the run was on its way to rest
+        const auto trouble = connections.trouble(id, {});
+        const auto standing = connections.standing(id);
+        if (!trouble && (!standing || standing->state == vault::ConnectionState::active)) connection_ready(id);
+      },
+      [this, &connections](ConnectionId id, vault::Scopes missing) {
+        parts_.background.post([&connections, id, missing = std::move(missing)] {
+          if (auto noted = connections.lacks(id, missing); !noted) log::error("engine", "connection {}: {}", id.to_string(), noted.error().message);
+        });
+      });
+}
+
+void Engine::connection_ready(ConnectionId id) {
+  runner_.connection_ready(id);
+  tasks_.connection_ready(id);
+  parts_.background.post([this, alive = alive_, id, now = parts_.clock.now()] {
+    auto woken = run_store_.wake(id, now);
+    parts_.loop.post([this, alive, id, woken = std::move(woken)] {
+      if (!*alive) return;
+      if (!woken) log::error("engine", "runs that wait for connection {} could not be woken: {}", id.to_string(), woken.error().message);
+      intake_.look();
+    });
+  });
 }
 
 Result<> Engine::start(std::string public_url) {

@@ -78,6 +78,8 @@ class Engine : public plugin::ReloadListener {
  private:
   Result<std::vector<WatchRecord>> read_watches();  // blocks
   void take_watches(std::vector<WatchRecord> records);
+  void watch_connections();
+  void connection_ready(ConnectionId id);
   void beat_later();
   void beat();
   void come_back();

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "core/log.hpp"
+
 namespace patchbay::engine {
 
 Result<std::vector<ConnectionId>> resolve_connections(const flow::Flow& flow, UserId user,
@@ -54,6 +56,10 @@ void FlowCache::put(std::shared_ptr<const ReadyFlow> flow) {
 
 void FlowCache::forget(FlowId id) {
   flows_.erase(flows_.lower_bound({id, 0}), flows_.upper_bound({id, std::numeric_limits<int>::max()}));
+}
+
+void FlowCache::refresh_connections() {
+  if (auto loaded = connections_.load_changed(); !loaded) log::warn("engine", "connections could not be read: {}", loaded.error().message);
 }
 
 }  // namespace patchbay::engine

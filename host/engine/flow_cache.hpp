@@ -25,6 +25,8 @@ class FlowCache {
   Result<std::shared_ptr<const ReadyFlow>> get(FlowId id, int version, UserId user);
   void put(std::shared_ptr<const ReadyFlow> flow);
   void forget(FlowId id);
+  // What other hosts have changed of connections. Blocks; any thread.
+  void refresh_connections();
 
  private:
   static constexpr std::size_t kLimit = 10'000;

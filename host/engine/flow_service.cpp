@@ -123,7 +123,28 @@ Checked<std::shared_ptr<const ReadyFlow>> FlowService::prepare(UserId user, Flow
   ready->user = user;
   ready->flow = *std::move(compiled);
   ready->connections = *std::move(connections);
+  if (auto granted = check_grants(*ready); !granted) return std::unexpected(reject(granted.error()));
   return ready;
+}
+
+// That each account may do what the flow wants of it, as far as is known. An operation that degrades does what it can.
+Result<> FlowService::check_grants(const ReadyFlow& flow) const {
+  for (std::size_t i = 0; i < flow.connections.size(); ++i) {
+    const auto& node = flow.flow->nodes[i];
+    if (flow.connections[i].is_nil()) continue;
+    const auto dot = node.operation.find('.');
+    const auto manifest = registry_.manifest(node.operation.substr(0, dot));
+    if (!manifest) continue;
+    const auto name = node.operation.substr(dot + 1);
+    const auto* operation = node.kind == flow::NodeKind::trigger ? manifest->trigger(name) : manifest->reaction(name);
+    if (operation == nullptr || operation->degrades) continue;
+    const auto trouble = connections_.trouble(flow.connections[i], operation->scopes);
+    if (trouble && !trouble->missing.empty()) {
+      return fail(Errc::denied, fmt::format("node '{}': {}: POST /api/v1/connections/authorize with \"connection\": \"{}\" and these scopes", node.id,
+                                            trouble->why, flow.connections[i].to_string()));
+    }
+  }
+  return {};
 }
 
 WatchRecord FlowService::new_watch(const ReadyFlow& flow, std::size_t index) const {

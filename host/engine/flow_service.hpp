@@ -36,6 +36,7 @@ class FlowService : public Flows {
   class Claim;  // of a flow that is being changed: one at a time
 
   Checked<std::shared_ptr<const ReadyFlow>> prepare(UserId user, FlowId id, int version, std::string_view definition);
+  [[nodiscard]] Result<> check_grants(const ReadyFlow& flow) const;
   [[nodiscard]] WatchRecord new_watch(const ReadyFlow& flow, std::size_t node) const;
   Result<> start_watch(const WatchRecord& record);
   Result<> stop_watch(const WatchRecord& record);

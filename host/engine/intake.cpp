@@ -222,6 +222,7 @@ void Intake::look() {
   }
   background_.post([this, alive = alive_, now = clock_.now(), limit = static_cast<int>(room), full = std::move(full)] {
     auto result = runs_.claim(now, limit, full);
+    if (shared_ && result && result->has_held_runs()) flows_.refresh_connections();  // another host may have mended them
     loop_.post([this, alive, result = std::move(result), limit]() mutable {
       if (*alive) claimed(std::move(result), limit);
     });

@@ -101,15 +101,20 @@ Result<> update_runs(store::Transaction& transaction, std::span<store::GroupComm
 Result<> hand_over(store::Transaction& transaction, std::span<store::GroupCommit::Item* const> items) {
   std::vector<Param> free;
   std::vector<Param> lanes;
+  std::vector<std::string> connections;
+  connections.reserve(items.size());  // params point into it
   for (auto* item : items) {
     const auto& save = static_cast<const SaveItem&>(*item);
-    if (save.update.free_at) free.insert(free.end(), {std::string_view(save.run_text), micros(*save.update.free_at)});
+    if (save.update.free_at) {
+      connections.push_back(save.update.waits_for.is_nil() ? "" : save.update.waits_for.to_string());
+      free.insert(free.end(), {std::string_view(save.run_text), micros(*save.update.free_at), text_or_null(connections.back())});
+    }
     if (save.update.lane.empty()) continue;
     lanes.insert(lanes.end(), {std::string_view(save.update.lane), micros(save.update.now)});
   }
   if (!free.empty()) {
     auto given = transaction.execute_many(
-        "UPDATE runs SET host = NULL, wake_at = $2, interrupted = 0 WHERE id = $1 AND status IN ('pending', 'running')", 2, free);
+        "UPDATE runs SET host = NULL, wake_at = $2, waits_for = $3, interrupted = 0 WHERE id = $1 AND status IN ('pending', 'running')", 3, free);
     if (!given) return std::unexpected(given.error());
   }
   if (lanes.empty()) return {};
@@ -189,6 +194,10 @@ Result<> load_events(store::Transaction& transaction, std::vector<OpenRun>& runs
 
 }  // namespace
 
+bool Claimed::has_held_runs() const {
+  return std::ranges::any_of(runs, [](const OpenRun& run) { return std::ranges::find(run.steps, "pending", &StepRow::status) != run.steps.end(); });
+}
+
 void RunStore::attach(store::GroupCommit& queue, std::size_t place) {
   queue_ = &queue;
   place_ = place;
@@ -255,6 +264,20 @@ Result<Claimed> RunStore::claim(Timestamp now, int limit, const std::vector<Flow
   if (!taken) return std::unexpected(taken.error());
   std::sort(claimed.runs.begin(), claimed.runs.end(), [](const OpenRun& a, const OpenRun& b) { return a.id < b.id; });
   return claimed;
+}
+
+Result<> RunStore::wake(ConnectionId connection, Timestamp now) {
+  const auto id = connection.to_string();
+  return database_.write([&](store::Transaction& transaction) -> Result<> {
+    auto steps = transaction.execute(
+        "UPDATE steps SET next_at = $2 WHERE status = 'pending' AND run_id IN (SELECT id FROM runs WHERE waits_for = $1 AND host IS NULL)",
+        {std::string_view(id), micros(now)});
+    if (!steps) return std::unexpected(steps.error());
+    auto runs = transaction.execute("UPDATE runs SET wake_at = $2, waits_for = NULL WHERE waits_for = $1 AND host IS NULL",
+                                    {std::string_view(id), micros(now)});
+    if (!runs) return std::unexpected(runs.error());
+    return *runs > 0 ? transaction.announce() : Result<>{};
+  });
 }
 
 Result<std::vector<RunId>> RunStore::own() {

@@ -47,6 +47,7 @@ struct RunUpdate {
   std::optional<Status> status;
   std::vector<DeadLetter> dead_letters;
   std::optional<Timestamp> free_at;  // this host gives the run up; whoever has room goes on with it then
+  ConnectionId waits_for;            // with free_at: or sooner, when this connection is active again
   std::string lane;                  // of a run that ends or waits for a person: the next one of its lane may begin
   int lane_width = 0;
   Timestamp now;
@@ -73,6 +74,7 @@ struct OpenRun {
 // What a claim brought.
 struct Claimed {
   std::vector<OpenRun> runs;
+  [[nodiscard]] bool has_held_runs() const;  // that rested for a connection
   std::optional<Timestamp> next;  // when the next one is due that nobody has
 };
 
@@ -90,6 +92,8 @@ class RunStore : public store::GroupCommit::Applier {
 
   // Takes runs that nobody has and that are due, the longest due first, at most so many; none of the flows `full`. Blocks.
   Result<Claimed> claim(Timestamp now, int limit, const std::vector<FlowId>& full);
+  // Has those go on at once that rest for this connection. Blocks.
+  Result<> wake(ConnectionId connection, Timestamp now);
   // The open runs that this host has. Blocks.
   Result<std::vector<RunId>> own();
   // Gives up those of them that it does not know. Blocks.

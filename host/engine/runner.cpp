@@ -19,11 +19,12 @@ bool has_not_answered(Errc code) { return code == Errc::unavailable || code == E
 
 }  // namespace
 
-Runner::Runner(Loop& loop, const Clock& clock, RunStore& store, plugin::Registry& registry, RunnerSettings settings)
+Runner::Runner(Loop& loop, const Clock& clock, RunStore& store, plugin::Registry& registry, const vault::Connections& connections, RunnerSettings settings)
     : loop_(loop),
       clock_(clock),
       store_(store),
       registry_(registry),
+      connections_(connections),
       settings_(settings),
       launches_(settings.concurrent_reactions),
       completed_(metrics::counter("executions_total", "Runs that ended, by status", {{"status", "completed"}})),
@@ -95,6 +96,22 @@ void Runner::abandon() {
   breaker_ = {};
   reactions_ = 0;
   in_progress_.set(0);
+}
+
+void Runner::connection_ready(ConnectionId connection) {
+  std::vector<RunPointer> held;
+  for (const auto& [id, run] : runs_) {
+    bool waits = false;
+    for (auto& node : run->nodes) {
+      if (node.state != NodeState::sleeping || node.waits_for != connection) continue;
+      node.waits_for = {};
+      node.not_before.reset();
+      node.state = NodeState::waiting;
+      waits = true;
+    }
+    if (waits) held.push_back(run);
+  }
+  for (const auto& run : held) advance(run);
 }
 
 bool Runner::edges_decided(const Run& run, std::size_t index, bool& fired) const {
@@ -253,6 +270,7 @@ void Runner::begin_reaction(const RunPointer& run, std::size_t index) {
     reaction_over({run, index});
     return postpone(run, index, *until + spread(*until - clock_.now()) * 10, definition.operation + " waits: " + key.first + " has not answered lately");
   }
+  if (hold(run, index, node.attempt)) return reaction_over({run, index});
   ++node.attempt;
   node.marked = false;
 
@@ -290,6 +308,7 @@ void Runner::reaction_ended(const RunPointer& run, std::size_t index, plugin::Ou
   if (draining_ && outcome.error && outcome.error->code == Errc::cancelled) return;
   const bool parks = run->flow().nodes[index].on_unknown == flow::OnUnknown::park;
   if (outcome.error && parks && has_not_answered(outcome.error->code)) return park(run, index, *outcome.error);
+  if (outcome.error && !may_pass(outcome.error->code) && hold(run, index, run->nodes[index].attempt - 1)) return;
   if (outcome.error) return step_failed(run, index, *outcome.error, outcome.next);
   step_succeeded(run, index, std::move(outcome.output));
 }

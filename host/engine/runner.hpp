@@ -16,6 +16,7 @@
 #include "engine/run_store.hpp"
 #include "flow/flow.hpp"
 #include "plugin/registry.hpp"
+#include "vault/connections.hpp"
 
 namespace patchbay::engine {
 
@@ -59,7 +60,7 @@ struct RunnerSettings {
 // only.
 class Runner {
  public:
-  Runner(Loop& loop, const Clock& clock, RunStore& store, plugin::Registry& registry, RunnerSettings settings);
+  Runner(Loop& loop, const Clock& clock, RunStore& store, plugin::Registry& registry, const vault::Connections& connections, RunnerSettings settings);
   ~Runner();
 
   // There is room for another run in memory.
@@ -97,6 +98,16 @@ class Runner {
   using Left = std::function<void(FlowId flow, std::optional<Timestamp> due)>;
   void on_left(Left callback) { left_ = std::move(callback); }
 
+  // A connection that steps waited for is active again: those in memory go on.
+  void connection_ready(ConnectionId connection);
+  // Called when a run has been put to rest for a connection, and when a step cannot be done for want of these permissions.
+  using Rests = std::function<void(ConnectionId connection)>;
+  using Lacks = std::function<void(ConnectionId connection, vault::Scopes missing)>;
+  void on_connection(Rests rests, Lacks lacks) {
+    rests_ = std::move(rests);
+    lacks_ = std::move(lacks);
+  }
+
   // From now on no new reaction begins; those under way end as they will. Their runs stay open in the store.
   void drain() { draining_ = true; }
   [[nodiscard]] std::size_t reactions_under_way() const { return reactions_; }
@@ -113,6 +124,7 @@ class Runner {
     bool retries = false;                 // it has failed before
     bool marked = false;                  // the store knows that this attempt begins
     std::optional<Timestamp> not_before;  // while sleeping
+    ConnectionId waits_for;               // likewise, for an account that is not well; nil: it does not
   };
   struct Run;
   using RunPointer = std::shared_ptr<Run>;
@@ -138,6 +150,8 @@ class Runner {
   void fail_step_for_good(const RunPointer& run, std::size_t index, const Error& error);
   void park(const RunPointer& run, std::size_t index, const Error& error);
   void postpone(const RunPointer& run, std::size_t index, Timestamp until, const std::string& reason);
+  [[nodiscard]] bool hold(const RunPointer& run, std::size_t index, int attempts);
+  [[nodiscard]] ConnectionId awaited(const Run& run) const;
   [[nodiscard]] std::optional<Timestamp> rest_until(const Run& run) const;
   void save(const RunPointer& run);
   void submit(const RunPointer& run, RunUpdate update);
@@ -154,6 +168,7 @@ class Runner {
   const Clock& clock_;
   RunStore& store_;
   plugin::Registry& registry_;
+  const vault::Connections& connections_;
   RunnerSettings settings_;
   std::unordered_map<RunId, RunPointer> runs_;
   std::unordered_map<FlowId, Share> shares_;
@@ -163,6 +178,8 @@ class Runner {
   bool draining_ = false;
   bool flushing_ = false;
   Left left_;
+  Rests rests_ = [](ConnectionId) {};
+  Lacks lacks_ = [](ConnectionId, const vault::Scopes&) {};
   std::function<bool()> may_begin_ = [] { return true; };
   std::minstd_rand random_{std::random_device{}()};
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // callbacks look here before they touch this

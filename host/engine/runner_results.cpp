@@ -12,6 +12,7 @@ namespace {
 constexpr std::chrono::hours kLongestRateWait{24};
 constexpr std::chrono::milliseconds kShortestRateWait{100};
 constexpr std::chrono::seconds kMostSpread{30};
+constexpr std::chrono::hours kLookAgain{24};  // at a connection that nobody has mended
 
 }  // namespace
 
@@ -78,6 +79,11 @@ std::optional<Timestamp> Runner::rest_until(const Run& run) const {
   }
   if (!first || *first - clock_.now() <= settings_.longest_pause) return std::nullopt;
   return first;
+}
+
+ConnectionId Runner::awaited(const Run& run) const {
+  const auto held = std::ranges::find_if(run.nodes, [](const NodeRun& node) { return !node.waits_for.is_nil(); });
+  return held == run.nodes.end() ? ConnectionId{} : held->waits_for;
 }
 
 StepRow Runner::row(const Run& run, std::size_t index, std::string status) const {
@@ -159,9 +165,27 @@ void Runner::park(const RunPointer& run, std::size_t index, const Error& error) 
   save(run);
 }
 
+// When the step's account is not well, it waits until that is mended, however long that takes; to wait is no attempt.
+bool Runner::hold(const RunPointer& run, std::size_t index, int attempts) {
+  const auto connection = run->start.flow->connections[index];
+  if (connection.is_nil()) return false;
+  const auto& operation = run->flow().nodes[index].operation;
+  const auto dot = operation.find('.');
+  const auto manifest = registry_.manifest(operation.substr(0, dot));
+  const auto* reaction = manifest ? manifest->reaction(operation.substr(dot + 1)) : nullptr;
+  const auto trouble = connections_.trouble(connection, reaction == nullptr || reaction->degrades ? vault::Scopes{} : reaction->scopes);
+  if (!trouble) return false;
+  if (!trouble->missing.empty()) lacks_(connection, trouble->missing);
+  auto& node = run->nodes[index];
+  node.attempt = attempts;
+  node.waits_for = connection;
+  postpone(run, index, clock_.now() + kLookAgain, trouble->why);
+  return true;
+}
+
 // Its next attempt comes then, and the store knows. Nothing is under way at the provider.
 void Runner::postpone(const RunPointer& run, std::size_t index, Timestamp until, const std::string& reason) {
-  auto waiting = row(*run, index, "running");
+  auto waiting = row(*run, index, run->nodes[index].waits_for.is_nil() ? "running" : "pending");
   waiting.error = reason;
   waiting.finished.reset();
   waiting.next = until;
@@ -215,6 +239,7 @@ void Runner::save(const RunPointer& run) {
   }
   update.status = std::move(status);
   if (run->saving == 0) update.free_at = rest_until(*run);  // what is on its way must not come after others have the run
+  if (update.free_at) update.waits_for = awaited(*run);
   ++run->saving;
   submit(run, std::move(update));
 }
@@ -245,6 +270,7 @@ void Runner::saved(const RunPointer& run, const RunUpdate& update) {
   if (update.status && update.status->status == "completed") completed_.increment();
   if (update.status && update.status->status == "failed") failed_.increment();
   forget(run);
+  if (update.free_at && !update.waits_for.is_nil()) rests_(update.waits_for);
   if (!left_) return;
   const auto flow = run->start.flow ? run->start.flow->id : FlowId{};
   if (update.free_at) left_(flow, update.free_at);

@@ -98,4 +98,12 @@ std::vector<std::shared_ptr<Watch>> WatchTable::of_provider(std::string_view pro
   return found;
 }
 
+std::vector<std::shared_ptr<Watch>> WatchTable::of_connection(ConnectionId connection) const {
+  std::vector<std::shared_ptr<Watch>> found;
+  for (const auto& [id, watch] : by_id_) {
+    if (watch->record.connection == connection) found.push_back(watch);
+  }
+  return found;
+}
+
 }  // namespace patchbay::engine

@@ -73,6 +73,7 @@ class WatchTable {
   [[nodiscard]] std::shared_ptr<Watch> by_token(std::string_view token) const;
   [[nodiscard]] std::shared_ptr<Watch> find(WatchId id) const;
   [[nodiscard]] std::vector<std::shared_ptr<Watch>> of_provider(std::string_view provider) const;
+  [[nodiscard]] std::vector<std::shared_ptr<Watch>> of_connection(ConnectionId connection) const;
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
 
  private:

@@ -18,11 +18,12 @@ Duration failure_wait(int failures) {
 }  // namespace
 
 WatchTasks::WatchTasks(Loop& loop, Executor& background, const Clock& clock, const vault::Vault& vault,
-                       FlowStore& store, WatchTable& watches, WatchSource& source, Hooks& hooks, Intake& intake)
+                       const vault::Connections& connections, FlowStore& store, WatchTable& watches, WatchSource& source, Hooks& hooks, Intake& intake)
     : loop_(loop),
       background_(background),
       clock_(clock),
       vault_(vault),
+      connections_(connections),
       store_(store),
       watches_(watches),
       source_(source),
@@ -61,6 +62,12 @@ void WatchTasks::schedule(const std::shared_ptr<Watch>& watch) {
   }
 }
 
+void WatchTasks::connection_ready(ConnectionId connection) {
+  for (const auto& watch : watches_.of_connection(connection)) {
+    if (watch->failures > 0 && watch->record.status == "active") scheduler_.set(watch->record.id, clock_.now());
+  }
+}
+
 void WatchTasks::due(WatchId id) {
   const auto watch = watches_.find(id);
   if (!watch || watch->provider == nullptr) return;
@@ -72,6 +79,11 @@ void WatchTasks::run(const std::shared_ptr<Watch>& watch, Done done) {
     return done(fail(Errc::unavailable, "the plugin for " + watch->record.provider + " is not loaded"));
   }
   const bool polls = watch->trigger->mode == plugin::TriggerMode::poll;
+  if (const auto trouble = connections_.trouble(watch->record.connection, {})) {
+    ++watch->failures;  // connection_ready() comes sooner
+    if (polls || !watch->record.state.empty()) scheduler_.set(watch->record.id, clock_.now() + kLongestWait);
+    return done(fail(Errc::unauthenticated, trouble->why));
+  }
   auto call = make_call(*watch, polls ? plugin::Verb::poll : plugin::Verb::watch);
   if (!call) return done(std::unexpected(call.error()));
   const auto begin = [this, alive = alive_, watch](plugin::Call prepared, Done then) {

@@ -11,6 +11,7 @@
 #include "engine/watch_source.hpp"
 #include "engine/watch_table.hpp"
 #include "schedule/scheduler.hpp"
+#include "vault/connections.hpp"
 
 namespace patchbay::engine {
 
@@ -20,14 +21,16 @@ class WatchTasks {
  public:
   using Done = std::move_only_function<void(Result<>)>;
 
-  WatchTasks(Loop& loop, Executor& background, const Clock& clock, const vault::Vault& vault, FlowStore& store,
-             WatchTable& watches, WatchSource& source, Hooks& hooks, Intake& intake);
+  WatchTasks(Loop& loop, Executor& background, const Clock& clock, const vault::Vault& vault, const vault::Connections& connections,
+             FlowStore& store, WatchTable& watches, WatchSource& source, Hooks& hooks, Intake& intake);
   ~WatchTasks();
 
   // The first task of a watch: subscribe, or the first poll, which only remembers where we are.
   void begin(const std::shared_ptr<Watch>& watch, Done done);
   // Sets the clock for a watch of this host that was loaded.
   void schedule(const std::shared_ptr<Watch>& watch);
+  // A connection that watches waited for is active again.
+  void connection_ready(ConnectionId connection);
   // No watch is this host's any more.
   void forget_all() { scheduler_.clear(); }
   // Tells the provider to stop and removes the row; done hears of the first try. A provider that does not answer is
@@ -45,6 +48,7 @@ class WatchTasks {
   Executor& background_;
   const Clock& clock_;
   const vault::Vault& vault_;
+  const vault::Connections& connections_;
   FlowStore& store_;
   WatchTable& watches_;
   WatchSource& source_;

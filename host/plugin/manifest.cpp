@@ -1,5 +1,6 @@
 #include "plugin/manifest.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
@@ -41,6 +42,7 @@ Operation read_operation(const json& from) {
   operation.timeout = duration_at(from, "timeout");
   operation.hidden = from.value("hidden", false);
   operation.idempotent = from.value("idempotent", false);
+  operation.degrades = from.value("without_scopes", "block") == "degrade";
   return operation;
 }
 
@@ -61,32 +63,6 @@ VerificationScheme read_verification(const json& from) {
   if (from.contains("timestamp")) scheme.timestamp_header = after_colon(from["timestamp"]);
   scheme.max_age = duration_at(from, "max_age");
   return scheme;
-}
-
-std::vector<AuthScheme> read_auth(const json& from) {
-  std::vector<AuthScheme> schemes;
-  for (const auto& [id, value] : from.items()) {
-    auto& scheme = schemes.emplace_back();
-    scheme.id = id;
-    scheme.type = value["type"];
-    const auto fields = value.value("fields", json::object());
-    for (const auto& [field, ignored] : fields.items()) scheme.fields.push_back(field);
-    if (!value.contains("inject")) continue;
-    scheme.inject_header = value["inject"]["header"];
-    scheme.inject_value = value["inject"]["value"];
-  }
-  return schemes;
-}
-
-// Placeholders of "Bearer {token}".
-std::vector<std::string> placeholders(const std::string& text) {
-  std::vector<std::string> names;
-  for (auto open = text.find('{'); open != std::string::npos; open = text.find('{', open + 1)) {
-    const auto close = text.find('}', open);
-    if (close == std::string::npos) break;
-    names.push_back(text.substr(open + 1, close - open - 1));
-  }
-  return names;
 }
 
 void check_operations(const json& list, const std::string& pointer, std::vector<std::string>& faults) {
@@ -124,14 +100,8 @@ std::vector<std::string> semantic_faults(const json& manifest) {
                                    triggers[i]["id"].get<std::string>()));
     }
   }
-  const auto schemes = manifest.value("auth", json::object());
-  for (const auto& [id, auth] : schemes.items()) {
-    if (!auth.contains("inject")) continue;
-    for (const auto& name : placeholders(auth["inject"]["value"])) {
-      if (auth.value("type", "") == "oauth2" || auth.value("fields", json::object()).contains(name)) continue;
-      faults.push_back(fmt::format("/auth/{}/inject/value: there is no field '{}'", id, name));
-    }
-  }
+  const auto of_auth = auth_faults(manifest.value("auth", json::object()));
+  faults.insert(faults.end(), of_auth.begin(), of_auth.end());
   return faults;
 }
 
@@ -165,7 +135,7 @@ Result<Manifest> Manifest::parse(std::string_view text) {
   const auto http = parsed.value("http", json::object());
   manifest.hosts = http.value("hosts", std::vector<std::string>{});
   manifest.default_headers = http.value("headers", std::map<std::string, std::string>{});
-  manifest.auth = read_auth(parsed.value("auth", json::object()));
+  manifest.auth = read_auth_schemes(parsed.value("auth", json::object()));
   const auto webhook = parsed.value("webhook", json::object());
   if (webhook.contains("verify")) manifest.verification = read_verification(webhook["verify"]);
   if (webhook.contains("delivery_key")) manifest.delivery_key_header = after_colon(webhook["delivery_key"]);
@@ -180,5 +150,11 @@ Result<Manifest> Manifest::parse(std::string_view text) {
 
 const Operation* Manifest::trigger(std::string_view id) const { return find(triggers, id); }
 const Operation* Manifest::reaction(std::string_view id) const { return find(reactions, id); }
+
+const AuthScheme* Manifest::scheme(std::string_view id_or_type) const {
+  auto found = std::ranges::find(auth, id_or_type, &AuthScheme::id);
+  if (found == auth.end()) found = std::ranges::find(auth, id_or_type, &AuthScheme::type);
+  return found == auth.end() ? nullptr : &*found;
+}
 
 }  // namespace patchbay::plugin

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "plugin/auth_scheme.hpp"
 #include "plugin/verification.hpp"
 
 namespace patchbay::plugin {
@@ -23,17 +24,9 @@ struct Operation {
   TriggerMode mode = TriggerMode::webhook;  // triggers
   std::optional<Duration> every;            // polls
   std::optional<Duration> timeout;          // reactions
+  bool degrades = false;                    // without its scopes it does what it can; otherwise it is refused
   bool hidden = false;
   bool idempotent = false;  // reactions: repeating one with the same key does no harm
-};
-
-// How a connection's credentials go into a request.
-struct AuthScheme {
-  std::string id;                   // "account"
-  std::string type;                 // "token", "oauth2", "basic", ...
-  std::vector<std::string> fields;  // what a user must give: "token"
-  std::string inject_header;        // "Authorization"
-  std::string inject_value;         // "Bearer {token}"
 };
 
 // A provider's manifest: data, never code. Checked against plugin/manifest.schema.json before it is read.
@@ -58,6 +51,8 @@ struct Manifest {
   [[nodiscard]] static Result<Manifest> parse(std::string_view json);
   [[nodiscard]] const Operation* trigger(std::string_view id) const;
   [[nodiscard]] const Operation* reaction(std::string_view id) const;
+  // By its id or its type; nullptr: there is none.
+  [[nodiscard]] const AuthScheme* scheme(std::string_view id_or_type) const;
 };
 
 }  // namespace patchbay::plugin

@@ -1,314 +1,266 @@
-#include "vault/connections.hpp"
-
+// Which connections there are, and what of them is in memory.
 #include <algorithm>
-#include <cctype>
-#include <mutex>
-#include <unordered_map>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "core/json.hpp"
 #include "core/log.hpp"
+#include "vault/connections_impl.hpp"
 
 namespace patchbay::vault {
 namespace {
 
-using store::Param;
-using store::Row;
 using store::Transaction;
 
 constexpr std::size_t kLongestName = 80;
-constexpr std::size_t kLongestField = 8 << 10;
+constexpr std::size_t kLongestField = 16 << 10;  // a service account's key, a certificate chain
+constexpr Duration kClockSlack = std::chrono::minutes{1};  // between hosts
 
-std::string purpose_of(ConnectionId id) { return "credential/" + id.to_string(); }
-
-Connection to_connection(const Row& row) {
-  return {.id = ConnectionId::parse(row.text(0)).value_or(ConnectionId{}),
-          .user = UserId::parse(row.text(1)).value_or(UserId{}),
-          .provider = std::string(row.text(2)),
-          .name = std::string(row.text(3)),
-          .auth_type = std::string(row.text(4)),
-          .state = std::string(row.text(5)),
-          .created = from_micros(row.integer(6)),
-          .updated = from_micros(row.integer(7))};
+bool has_control_character(std::string_view text, bool lines) {
+  return std::ranges::any_of(text, [lines](char c) {
+    return (static_cast<unsigned char>(c) < 0x20 && !(lines && (c == '\n' || c == '\r'))) || c == 0x7F;
+  });
 }
 
-// {"token":"..."}. Written into one buffer that is large enough, so that no copy stays behind when it grows.
-Secret to_payload(const std::map<std::string, Secret>& fields) {
-  std::size_t size = 2;
-  for (const auto& [name, value] : fields) size += 6 * (name.size() + value.reveal().size()) + 6;
-  std::string text;
-  text.reserve(size);
-  for (const auto& [name, value] : fields) {
-    text += text.empty() ? '{' : ',';
-    append_json_quoted(text, name);
-    text += ':';
-    append_json_quoted(text, value.reveal());
-  }
-  text += text.empty() ? "{}" : "}";
-  Secret payload(text);
-  wipe(text);
-  return payload;
+Result<> check_name(const std::string& name) {
+  if (!name.empty() && name.size() <= kLongestName && is_valid_utf8(name) && !has_control_character(name, false)) return {};
+  return fail(Errc::invalid, fmt::format("a connection's name has 1 to {} bytes of UTF-8, and no control characters", kLongestName));
 }
 
-// nullopt: not an object of strings.
-std::optional<std::map<std::string, Secret>> from_payload(const Secret& payload) {
-  auto object = nlohmann::json::parse(payload.reveal(), nullptr, false);
-  if (!object.is_object()) return std::nullopt;
-  std::map<std::string, Secret> fields;
-  bool strings = true;
-  for (auto& [name, value] : object.items()) {
-    strings = strings && value.is_string();
-    if (!value.is_string()) continue;
-    auto& text = value.get_ref<std::string&>();
-    fields.emplace(name, Secret(text));
-    wipe(text);
-  }
-  if (!strings) return std::nullopt;
-  return fields;
+// PEM has lines; everything else goes into a header or a URL, where a line break would begin another one.
+Result<> check_field(const std::string& name, const Secret& secret) {
+  const auto value = secret.reveal();
+  const bool pem = value.starts_with("-----BEGIN ") || value.starts_with("{");
+  if (value.size() <= kLongestField && is_valid_utf8(value) && !has_control_character(value, pem)) return {};
+  return fail(Errc::invalid, fmt::format("auth.{} has at most {} bytes of UTF-8, and no line breaks or other control characters", name, kLongestField));
 }
 
-bool has_control_character(std::string_view text) {
-  return std::any_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
-}
-
-bool is_same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
-}
-
-// "Bearer {token}" with the fields' values. Errc::invalid: one is missing, or would break out of its header.
-Result<Secret> expand(std::string_view format, const std::map<std::string, Secret>& fields) {
-  std::string text;
-  for (std::size_t at = 0; at < format.size();) {
-    const auto open = format.find('{', at);
-    text += format.substr(at, open - at);
-    if (open == std::string_view::npos) break;
-    const auto close = format.find('}', open);
-    const auto name = std::string(format.substr(open + 1, close - open - 1));
-    const auto field = fields.find(name);
-    if (close == std::string_view::npos || field == fields.end())
-      return fail(Errc::invalid, "the connection has no " + name);
-    text += field->second.reveal();
-    at = close + 1;
-  }
-  return Secret(std::move(text));
+// Without asking a person.
+bool is_renewable(const plugin::AuthScheme& scheme, const Fields& fields) {
+  if (!scheme.oauth) return false;
+  return fields.contains("refresh_token") || fields.contains("private_key") || fields.contains("grant");
 }
 
 }  // namespace
 
-struct Connections::Impl {
-  store::Database& database;
-  const Vault& vault;
-  const Clock& clock;
-  const plugin::Registry* registry = nullptr;
-
-  // What authorize() adds, made once: the loop must not wait for the database.
-  struct Ready {
-    std::string provider;
-    std::string state;
-    std::string scheme;  // its id in the manifest
-    std::string header;  // empty: nothing is added
-    Secret value;
-    std::string fault;  // why it cannot be used though it is active; empty: it can
-  };
-  std::mutex mutex;
-  std::unordered_map<ConnectionId, Ready> ready;  // guarded by mutex
-
-  std::shared_ptr<const plugin::Manifest> manifest(std::string_view provider) const {
-    return registry == nullptr ? nullptr : registry->manifest(provider);
+// A credential that does not fit the manifest (the plugin was updated) is that connection's fault and nobody else's: its
+// requests are refused and say why, rather than go out without it.
+void Connections::Impl::keep(const Connection& connection, const Fields& fields) {
+  Ready made{connection, {}, "", {}, false};
+  const auto of = manifest(connection.provider);
+  const auto* found = of == nullptr ? nullptr : of->scheme(connection.auth.empty() ? connection.auth_type : connection.auth);
+  if (found != nullptr && found->type != connection.auth_type) found = nullptr;
+  if (found == nullptr) {
+    made.fault = fmt::format("{} has no auth type '{}' now: connect the account again", connection.provider, connection.auth_type);
+  } else {
+    made.connection.auth = found->id;
+    made.renewable = is_renewable(*found, fields);
+    if (found->oauth) made.lead = found->oauth->lead;
+    auto credentials = RequestCredentials::make(*found, fields);
+    if (credentials) made.credentials = *std::move(credentials);
+    else made.fault = credentials.error().message + ": connect the account again";
   }
+  if (!made.fault.empty()) log::warn("vault", "connection {}: {}", connection.id.to_string(), made.fault);
+  const std::lock_guard lock(mutex);
+  ready.insert_or_assign(connection.id, std::move(made));
+}
 
-  // Shares the manifest's life.
-  std::shared_ptr<const plugin::AuthScheme> scheme(std::string_view provider, std::string_view type) const {
-    const auto of = manifest(provider);
-    if (!of) return nullptr;
-    const auto found =
-        std::find_if(of->auth.begin(), of->auth.end(), [&](const auto& auth) { return auth.type == type; });
-    return found == of->auth.end() ? nullptr : std::shared_ptr<const plugin::AuthScheme>(of, &*found);
-  }
+void Connections::Impl::keep(const Connection& connection) {
+  const std::lock_guard lock(mutex);
+  const auto found = ready.find(connection.id);
+  if (found == ready.end()) return;
+  auto auth = std::move(found->second.connection.auth);
+  found->second.connection = connection;
+  found->second.connection.auth = std::move(auth);
+}
 
-  // A credential that does not fit the manifest (the plugin was updated) is that connection's fault and nobody else's:
-  // its requests are refused and say why, rather than go out without it.
-  void keep(const Connection& connection, const std::map<std::string, Secret>& fields) {
-    Ready made{connection.provider, connection.state, "", "", Secret(), ""};
-    const auto auth = scheme(connection.provider, connection.auth_type);
-    if (!auth) {
-      made.fault = fmt::format("{} has no auth type '{}' now: connect the account again", connection.provider,
-                               connection.auth_type);
-    } else {
-      made.scheme = auth->id;
-      auto value = expand(auth->inject_value, fields);
-      if (value && !auth->inject_header.empty()) {
-        made.header = auth->inject_header;
-        made.value = *std::move(value);
-      }
-      if (!value) made.fault = value.error().message + ": connect the account again";
-    }
-    if (!made.fault.empty()) log::warn("vault", "connection {}: {}", connection.id.to_string(), made.fault);
+Result<Fields> Connections::Impl::open(const SealedConnection& sealed) const {
+  const auto& name = sealed.connection.name;
+  auto payload = vault.open_envelope(sealed.envelope, purpose_of(sealed.connection.id));
+  if (!payload) return fail(payload.error().code, fmt::format("the credentials of connection '{}' cannot be read: {}", name, payload.error().message));
+  auto fields = from_payload(*payload);
+  if (!fields) return fail(Errc::internal, "the credentials of connection '" + name + "' are damaged");
+  return *std::move(fields);
+}
+
+Result<> Connections::Impl::keep_refresh_token(Transaction& transaction, ConnectionId id, Fields& fields) const {
+  auto before = sealed_rows(transaction, id);
+  if (!before) return std::unexpected(before.error());
+  if (before->empty()) return {};
+  const auto known = open(before->front());
+  if (!known) return {};  // it cannot be read any more, and is being replaced
+  if (const auto token = known->find("refresh_token"); token != known->end()) fields.insert_or_assign("refresh_token", token->second);
+  return {};
+}
+
+Result<> Connections::Impl::load(ConnectionId only) {
+  const auto all = read([&](Transaction& transaction) { return sealed_rows(transaction, only); });
+  if (!all) return std::unexpected(all.error());
+  if (!only.is_nil() && all->empty()) {
     const std::lock_guard lock(mutex);
-    ready.insert_or_assign(connection.id, std::move(made));
+    ready.erase(only);
+    return fail(Errc::not_found, "there is no connection " + only.to_string());
   }
-
-  Result<Connection> find_one(std::string_view sql, std::initializer_list<Param> params, const std::string& what) {
-    std::optional<Connection> found;
-    auto read = database.read([&](Transaction& transaction) -> Result<> {
-      auto rows = transaction.execute(sql, params, [&](const Row& row) { found = to_connection(row); });
-      if (!rows) return std::unexpected(rows.error());
-      return {};
-    });
-    if (!read) return std::unexpected(read.error());
-    if (!found) return fail(Errc::not_found, "there is no connection " + what);
-    return *std::move(found);
-  }
-
-  Result<> check(const NewConnection& wanted) const;
-  // nil: all.
-  Result<> load(ConnectionId only);
-};
-
-Result<> Connections::Impl::check(const NewConnection& wanted) const {
-  if (wanted.name.empty() || wanted.name.size() > kLongestName || !is_valid_utf8(wanted.name) ||
-      has_control_character(wanted.name)) {
-    return fail(Errc::invalid,
-                fmt::format("a connection's name has 1 to {} bytes of UTF-8, and no control characters", kLongestName));
-  }
-  const auto of = manifest(wanted.provider);
-  if (!of) return fail(Errc::invalid, "there is no provider '" + wanted.provider + "'");
-  const auto auth = scheme(wanted.provider, wanted.auth_type);
-  if (!auth) {
-    std::string types;
-    for (const auto& known : of->auth) types += (types.empty() ? "" : ", ") + known.type;
-    return fail(Errc::invalid, fmt::format("{} has no auth type '{}'; it has: {}", wanted.provider, wanted.auth_type,
-                                           types.empty() ? "none" : types));
-  }
-  for (const auto& field : auth->fields) {
-    const auto given = wanted.fields.find(field);
-    if (given == wanted.fields.end() || given->second.empty())
-      return fail(Errc::invalid, fmt::format("auth.{} is missing", field));
-    const auto value = given->second.reveal();
-    // It goes into a header: a line break would begin another one.
-    if (value.size() > kLongestField || !is_valid_utf8(value) || has_control_character(value)) {
-      return fail(Errc::invalid, fmt::format("auth.{} has at most {} bytes of UTF-8, and no line breaks or other "
-                                             "control characters",
-                                             field, kLongestField));
-    }
-  }
-  for (const auto& [name, value] : wanted.fields) {
-    if (std::find(auth->fields.begin(), auth->fields.end(), name) == auth->fields.end()) {
-      return fail(Errc::invalid, fmt::format("{} has no field auth.{}", wanted.provider, name));
-    }
+  for (const auto& sealed : *all) {
+    const auto fields = open(sealed);
+    if (!fields) return std::unexpected(fields.error());
+    keep(sealed.connection, *fields);
   }
   return {};
 }
 
-Connections::Connections(store::Database& database, const Vault& vault, const Clock& clock)
-    : impl_(new Impl{database, vault, clock, nullptr, {}, {}}) {}
+Result<> Connections::Impl::check(const NewConnection& wanted) const {
+  if (auto checked = check_name(wanted.name); !checked) return checked;
+  const auto auth = scheme(wanted.provider, wanted.auth);
+  if (!auth) return std::unexpected(auth.error());
+  for (const auto& field : auth->fields) {
+    const auto given = wanted.fields.find(field);
+    if (given == wanted.fields.end() || given->second.empty()) return fail(Errc::invalid, fmt::format("auth.{} is missing", field));
+  }
+  for (const auto& [name, value] : wanted.fields) {
+    const bool known = std::ranges::find(auth->fields, name) != auth->fields.end() ||
+                       std::ranges::find(auth->optional_fields, name) != auth->optional_fields.end();
+    if (!known) return fail(Errc::invalid, fmt::format("{} has no field auth.{}", wanted.provider, name));
+    if (auto checked = check_field(name, value); !checked) return checked;
+  }
+  return {};
+}
+
+Connections::Connections(store::Database& database, const Vault& vault, const Clock& clock, ConnectionSettings settings)
+    : impl_(new Impl{.database = database, .vault = vault, .clock = clock, .settings = std::move(settings), .mutex = {}, .ready = {}, .looked = clock.now()}) {}
 Connections::~Connections() = default;
 
 void Connections::use_manifests(const plugin::Registry& registry) { impl_->registry = &registry; }
+void Connections::on_active(std::function<void(ConnectionId)> callback) { impl_->active = std::move(callback); }
 
 Result<> Connections::load() { return impl_->load({}); }
+Result<> Connections::load(ConnectionId id) { return impl_->load(id); }
 
-Result<> Connections::Impl::load(ConnectionId only) {
-  struct Sealed {
-    Connection connection;
-    std::string envelope;
-  };
-  std::vector<Sealed> all;
-  const auto id = only.is_nil() ? "" : only.to_string();
-  auto read = database.read([&](Transaction& transaction) -> Result<> {
-    all.clear();
-    auto rows = transaction.execute(
-        "SELECT c.id, c.user_id, c.provider, c.name, c.auth_type, c.state, c.created_at, c.updated_at, v.sealed "
-        "FROM connections c JOIN credentials v ON v.connection_id = c.id WHERE v.state = 'active' AND (c.id = $1 OR $1 = '')",
-        {std::string_view(id)}, [&](const Row& row) {
-          all.push_back({to_connection(row), std::string(row.blob(8))});
-        });
+Result<> Connections::load_changed() {
+  std::vector<std::pair<ConnectionId, Connection>> changed;
+  const auto now = impl_->clock.now();
+  auto read = impl_->database.read([&](Transaction& transaction) -> Result<> {
+    changed.clear();
+    auto rows = transaction.execute("SELECT id, state, version, updated_at FROM connections WHERE updated_at >= $1",
+                                    {micros(impl_->looked - kClockSlack)}, [&](const store::Row& row) {
+                                      Connection at;
+                                      at.state = parse_connection_state(row.text(1)).value_or(ConnectionState::disconnected);
+                                      at.version = static_cast<int>(row.integer(2));
+                                      at.updated = from_micros(row.integer(3));
+                                      if (const auto id = ConnectionId::parse(row.text(0))) changed.emplace_back(*id, at);
+                                    });
     if (!rows) return std::unexpected(rows.error());
     return {};
   });
   if (!read) return read;
-  for (const auto& [connection, envelope] : all) {
-    auto payload = vault.open_envelope(envelope, purpose_of(connection.id));
-    if (!payload) {
-      return fail(payload.error().code, fmt::format("the credentials of connection '{}' cannot be read: {}",
-                                                    connection.name, payload.error().message));
+  impl_->looked = now;
+  for (const auto& [id, there] : changed) {
+    bool was_well = true;
+    {
+      const std::lock_guard lock(impl_->mutex);
+      const auto known = impl_->ready.find(id);
+      if (known == impl_->ready.end()) continue;  // it is read when it is needed
+      const auto& here = known->second.connection;
+      if (here.version == there.version && here.state == there.state && here.updated == there.updated) continue;
+      was_well = here.state == ConnectionState::active;
     }
-    const auto fields = from_payload(*payload);
-    if (!fields) return fail(Errc::internal, "the credentials of connection '" + connection.name + "' are damaged");
-    keep(connection, *fields);
+    if (auto loaded = impl_->load(id); !loaded && loaded.error().code != Errc::not_found) return loaded;
+    if (!was_well && there.state == ConnectionState::active) impl_->active(id);
   }
   return {};
 }
 
 Result<Connection> Connections::create(UserId user, NewConnection wanted) {
   if (auto checked = impl_->check(wanted); !checked) return std::unexpected(checked.error());
+  const auto scheme = impl_->scheme(wanted.provider, wanted.auth);
+  return sign_in({.user = user,
+                  .provider = wanted.provider,
+                  .auth = scheme->id,
+                  .name = wanted.name,
+                  .connection = {},
+                  .fields = std::move(wanted.fields),
+                  .account_id = "",
+                  .account_name = "",
+                  .scopes = std::nullopt,
+                  .expires = std::nullopt});
+}
+
+Result<Connection> Connections::sign_in(SignedIn account) {
+  const auto scheme = impl_->scheme(account.provider, account.auth);
+  if (!scheme) return std::unexpected(scheme.error());
   const auto now = impl_->clock.now();
-  const Connection connection{.id = ConnectionId::make(now),
-                              .user = user,
-                              .provider = wanted.provider,
-                              .name = wanted.name,
-                              .auth_type = wanted.auth_type,
-                              .state = "active",
-                              .created = now,
-                              .updated = now};
-  const auto id = connection.id.to_string();
-  const auto owner = user.to_string();
-  const auto credential = CredentialId::make(now).to_string();
-  const auto sealed = impl_->vault.seal(to_payload(wanted.fields), purpose_of(connection.id));
+  Connection made;
+  bool was_well = true;
   auto written = impl_->database.write([&](Transaction& transaction) -> Result<> {
-    auto added = transaction.execute(
-        "INSERT INTO connections (id, user_id, provider, name, auth_type, state, created_at, updated_at) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
-        {std::string_view(id), std::string_view(owner), std::string_view(connection.provider),
-         std::string_view(connection.name), std::string_view(connection.auth_type), std::string_view(connection.state),
-         micros(now)});
-    if (!added) return std::unexpected(added.error());
-    added = transaction.execute(
-        "INSERT INTO credentials (id, connection_id, version, state, sealed, created_at) "
-        "VALUES ($1, $2, 1, 'active', $3, $4)",
-        {std::string_view(credential), std::string_view(id), store::Blob{sealed}, micros(now)});
-    if (!added) return std::unexpected(added.error());
-    return {};
+    made = Connection{.id = ConnectionId::make(now), .user = account.user, .provider = account.provider, .name = account.name,
+                      .auth = scheme->id, .auth_type = scheme->type, .state = ConnectionState::active, .error = {},
+                      .account_id = account.account_id, .account_name = account.account_name, .scopes = account.scopes,
+                      .expires = account.expires, .created = now, .updated = now};
+    auto same = connection_of_account(transaction, made);
+    if (!same) return std::unexpected(same.error());
+    auto before = *std::move(same);
+    if (!account.connection.is_nil()) {
+      auto wanted = connection_row(transaction, account.user, account.connection);
+      if (!wanted) return std::unexpected(wanted.error());
+      if (!wanted->account_id.empty() && !account.account_id.empty() && wanted->account_id != account.account_id) {
+        return fail(Errc::conflict, fmt::format("connection '{}' is the account {}, and this is {}", wanted->name, wanted->account_name,
+                                                account.account_name));
+      }
+      before = *std::move(wanted);
+    }
+    was_well = !before || before->state == ConnectionState::active;
+    if (!before) {
+      if (made.name.empty()) made.name = fmt::format("{} {}", made.account_name.empty() ? "my" : made.account_name, made.provider);
+      if (auto checked = check_name(made.name); !checked) return checked;
+      if (auto added = insert_connection(transaction, made); !added) return added;
+    } else {
+      made.id = before->id;
+      made.name = before->name;
+      made.created = before->created;
+      made.version = before->version + 1;
+      made.state = before->state;
+      made.error = before->error;
+      if (made.state == ConnectionState::active) {
+        if (auto updated = update_connection(transaction, made); !updated) return updated;
+      } else if (auto moved = change_state(transaction, made, ConnectionState::active, "", account.user.to_string(), now); !moved) {
+        return moved;
+      }
+      if (auto noted = note_grant(transaction, made.id, before->scopes.value_or(Scopes{}), made.scopes.value_or(Scopes{}), now); !noted) return noted;
+      if (before->state == ConnectionState::needs_reconsent) {
+        if (auto noted = note_grant_change(transaction, made.id, "reconsent_completed", made.scopes.value_or(Scopes{}), now); !noted) return noted;
+      }
+    }
+    if (before && scheme->oauth && !account.fields.contains("refresh_token")) {  // Google sends one with the first consent only
+      if (auto kept = impl_->keep_refresh_token(transaction, made.id, account.fields); !kept) return kept;
+    }
+    const auto sealed = impl_->vault.seal(to_payload(account.fields), purpose_of(made.id));
+    if (auto added = insert_credential(transaction, made, sealed); !added) return added;
+    return add_audit_entry(transaction, account.user, account.user.to_string(), before ? "connection.updated" : "connection.created",
+                           made.id.to_string(), fmt::format("{} {}", made.provider, made.account_name), now);
   });
-  if (!written && written.error().code == Errc::conflict) {
-    return fail(Errc::conflict, fmt::format("there is a connection '{}' already", connection.name));
+  if (!written && written.error().code == Errc::conflict && written.error().message.find("connection '") == std::string::npos) {
+    return fail(Errc::conflict, fmt::format("there is a connection '{}' already", made.name));
   }
   if (!written) return std::unexpected(written.error());
-  impl_->keep(connection, wanted.fields);
-  return connection;
+  impl_->keep(made, account.fields);
+  if (!was_well) impl_->active(made.id);
+  return made;
 }
 
 Result<std::vector<Connection>> Connections::list(UserId user) {
-  std::vector<Connection> all;
-  auto read = impl_->database.read([&](Transaction& transaction) -> Result<> {
-    all.clear();
-    auto rows = transaction.execute(
-        "SELECT id, user_id, provider, name, auth_type, state, created_at, updated_at FROM connections "
-        "WHERE user_id = $1 ORDER BY id",
-        {std::string_view(user.to_string())}, [&](const Row& row) { all.push_back(to_connection(row)); });
-    if (!rows) return std::unexpected(rows.error());
-    return {};
-  });
-  if (!read) return std::unexpected(read.error());
-  return all;
+  return impl_->read([&](Transaction& transaction) { return connections_of(transaction, user); });
 }
 
 Result<Connection> Connections::find(UserId user, ConnectionId id) {
-  return impl_->find_one(
-      "SELECT id, user_id, provider, name, auth_type, state, created_at, updated_at FROM connections "
-      "WHERE id = $1 AND user_id = $2",
-      {std::string_view(id.to_string()), std::string_view(user.to_string())}, id.to_string());
+  return impl_->read([&](Transaction& transaction) { return connection_row(transaction, user, id); });
+}
+
+Result<Connection> Connections::find(ConnectionId id) {
+  return impl_->read([&](Transaction& transaction) { return connection_row(transaction, id); });
 }
 
 Result<Connection> Connections::find_by_name(UserId user, std::string_view name) {
-  return impl_->find_one(
-      "SELECT id, user_id, provider, name, auth_type, state, created_at, updated_at FROM connections "
-      "WHERE name = $1 AND user_id = $2",
-      {name, std::string_view(user.to_string())}, fmt::format("'{}'", name));
+  return impl_->read([&](Transaction& transaction) { return connection_row(transaction, user, name); });
 }
 
 Result<> Connections::remove(UserId user, ConnectionId id) {
@@ -316,47 +268,21 @@ Result<> Connections::remove(UserId user, ConnectionId id) {
   const auto owner = user.to_string();
   auto written = impl_->database.write([&](Transaction& transaction) -> Result<> {
     bool used = false;
-    auto rows = transaction.execute(
-        "SELECT 1 FROM watches WHERE connection_id = $1 AND user_id = $2 AND status = 'active' LIMIT 1",
-        {std::string_view(text), std::string_view(owner)}, [&](const Row&) { used = true; });
+    auto rows = transaction.execute("SELECT 1 FROM watches WHERE connection_id = $1 AND user_id = $2 AND status = 'active' LIMIT 1",
+                                    {std::string_view(text), std::string_view(owner)}, [&](const store::Row&) { used = true; });
     if (!rows) return std::unexpected(rows.error());
     if (used) return fail(Errc::conflict, "an active flow uses the connection: deactivate it first");
-    auto removed = transaction.execute("DELETE FROM connections WHERE id = $1 AND user_id = $2",
-                                       {std::string_view(text), std::string_view(owner)});
+    auto removed = transaction.execute("DELETE FROM connections WHERE id = $1 AND user_id = $2", {std::string_view(text), std::string_view(owner)});
     if (!removed) return std::unexpected(removed.error());
     if (*removed == 0) return fail(Errc::not_found, "there is no connection " + text);
-    return {};
+    return add_audit_entry(transaction, user, owner, "connection.removed", text, "", impl_->clock.now());
   });
   if (!written) return written;
-  const std::lock_guard lock(impl_->mutex);
-  impl_->ready.erase(id);
-  return {};
-}
-
-Result<> Connections::authorize(egress::HttpRequest& request) {
-  std::unique_lock lock(impl_->mutex);
-  auto found = impl_->ready.find(request.connection);
-  if (found == impl_->ready.end() && impl_->database.is_shared()) {  // another host may have made it
-    lock.unlock();
-    if (auto loaded = impl_->load(request.connection); !loaded) return loaded;
-    lock.lock();
-    found = impl_->ready.find(request.connection);
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->ready.erase(id);
   }
-  if (found == impl_->ready.end())
-    return fail(Errc::unauthenticated, "the connection is no more: connect the account again");
-  const auto& ready = found->second;
-  if (ready.provider != request.provider) {
-    return fail(Errc::denied, fmt::format("a connection of {} is not sent to {}", ready.provider, request.provider));
-  }
-  if (ready.state != "active") return fail(Errc::unauthenticated, "the connection is " + ready.state);
-  if (!ready.fault.empty()) return fail(Errc::unauthenticated, ready.fault);
-  if (!request.auth.empty() && request.auth != ready.scheme) {
-    return fail(Errc::unauthenticated, fmt::format("{} asks for auth '{}', the connection has '{}'", ready.provider,
-                                                   request.auth, ready.scheme));
-  }
-  if (ready.header.empty()) return {};
-  std::erase_if(request.headers, [&](const auto& header) { return is_same_name(header.first, ready.header); });
-  request.headers.emplace_back(ready.header, std::string(ready.value.reveal()));
+  impl_->active(id);  // what waits for it hears that it waits in vain
   return {};
 }
 

@@ -120,11 +120,14 @@ class ApiTest : public ::testing::Test {
     settings.private_folder = folder_ / "private";
     registry_.emplace(loop_, clock_, client_, std::move(settings));
     connections_->use_manifests(*registry_);
+    accounts_.emplace(loop_, client_, client_, *connections_);
+    authorizations_.emplace(*database_, *vault_, clock_, *connections_, *accounts_);
+    choices_.emplace(loop_, clock_, *registry_);
     router_.emplace(services());
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
-  Services services() { return {*identity_, *connections_, *registry_, *database_, flows_}; }
+  Services services() { return {*identity_, *connections_, *accounts_, *authorizations_, *choices_, *registry_, *database_, flows_}; }
 
   // target: below /api/v1, with its query, which must not need decoding.
   Response call(const std::string& method, const std::string& target, const std::string& body = "") {
@@ -178,6 +181,9 @@ class ApiTest : public ::testing::Test {
   std::optional<identity::Identity> identity_;
   std::optional<vault::Connections> connections_;
   std::optional<plugin::Registry> registry_;
+  std::optional<vault::Accounts> accounts_;
+  std::optional<vault::Authorizations> authorizations_;
+  std::optional<engine::Choices> choices_;
   FakeFlows flows_{clock_};
   std::optional<Router> router_;
   std::string token_;

@@ -99,6 +99,7 @@ TEST_F(ApiTest, PluginsAreForTheAdministrator) {
 TEST_F(ApiTest, NoRouteForgetsToAsk) {
   std::size_t open = 0;
   for (const auto& route : router_->routes()) {
+    if (!route.pattern.starts_with("/api/v1/")) continue;
     auto path = route.pattern.substr(std::string_view("/api/v1").size());
     if (const auto brace = path.find("{id}"); brace != std::string::npos) {
       path.replace(brace, 4, "01900000-0000-7000-8000-000000000000");

@@ -23,7 +23,7 @@ TEST(Manifest, IsReadWhole) {
   ASSERT_TRUE(manifest.has_value()) << manifest.error().message;
   EXPECT_EQ(manifest->id, "sample");
   EXPECT_EQ(manifest->reads_states, (std::vector{1, 2}));
-  EXPECT_EQ(manifest->auth.at(0).inject_value, "Bearer {token}");
+  EXPECT_EQ(manifest->auth.at(0).inject->value, "Bearer {token}");
   EXPECT_EQ(manifest->verification.kind, VerificationScheme::Kind::hmac_sha256);
   EXPECT_EQ(manifest->verification.timestamp_header, "x-t");
   EXPECT_EQ(manifest->verification.max_age, std::chrono::minutes{10});

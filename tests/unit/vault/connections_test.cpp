@@ -124,7 +124,7 @@ class ConnectionsTest : public ::testing::Test {
 TEST_F(ConnectionsTest, PutsTheTokenWhereTheManifestSays) {
   const auto octo = connect(ada_, "github", "octo", "ghp_1");
   const auto team = connect(ada_, "discord", "team", "bot_1");
-  EXPECT_EQ(octo.state, "active");
+  EXPECT_EQ(octo.state, ConnectionState::active);
   for (int start = 0; start < 2; ++start) {
     auto to_github = request("github", octo.id);
     ASSERT_TRUE(connections_->authorize(to_github));
@@ -224,7 +224,7 @@ TEST_F(ConnectionsTest, SaysWhatIsWrongWithANewOne) {
   const std::map<std::string, Secret> token{{"token", Secret("x")}};
   for (const auto& [wanted, word] : std::vector<std::pair<NewConnection, std::string>>{
            {{"gitlab", "a", "token", token}, "'gitlab'"},
-           {{"github", "a", "oauth2", token}, "it has: token"},
+           {{"github", "a", "oauth1", token}, "it has: token"},
            {{"timer", "a", "token", token}, "it has: none"},
            {{"github", "a", "token", {}}, "auth.token"},
            {{"github", "a", "token", {{"token", Secret("")}}}, "auth.token"},
@@ -232,7 +232,7 @@ TEST_F(ConnectionsTest, SaysWhatIsWrongWithANewOne) {
            {{"github", "a", "token", {{"token", Secret("x\r\nHost: evil")}}}, "auth.token"},
            {{"github", "a", "token", {{"token", Secret(std::string("x\0y", 3))}}}, "auth.token"},
            {{"github", "a", "token", {{"token", Secret("\xFF\xFE")}}}, "auth.token"},
-           {{"github", "a", "token", {{"token", Secret(std::string(8193, 'x'))}}}, "auth.token"},
+           {{"github", "a", "token", {{"token", Secret(std::string((16 << 10) + 1, 'x'))}}}, "auth.token"},
            {{"github", "", "token", token}, "name"},
            {{"github", "a\nb", "token", token}, "name"},
            {{"github", "\xFF", "token", token}, "name"},

@@ -1,0 +1,17 @@
+DROP INDEX runs_waiting_for;
+ALTER TABLE runs DROP COLUMN waits_for;
+DROP TABLE notifications;
+DROP TABLE audit_entries;
+DROP TABLE grant_changes;
+DROP TABLE authorizations;
+DROP INDEX connections_account;
+ALTER TABLE connections DROP COLUMN retry_at;
+ALTER TABLE connections DROP COLUMN refresh_until;
+ALTER TABLE connections DROP COLUMN refresh_by;
+ALTER TABLE connections DROP COLUMN version;
+ALTER TABLE connections DROP COLUMN error;
+ALTER TABLE connections DROP COLUMN expires_at;
+ALTER TABLE connections DROP COLUMN scopes;
+ALTER TABLE connections DROP COLUMN account_name;
+ALTER TABLE connections DROP COLUMN account_id;
+ALTER TABLE connections DROP COLUMN auth;

@@ -1,0 +1,118 @@
+#include "vault/authorizing_client.hpp"
+
+#include <unordered_map>
+#include <utility>
+
+namespace patchbay::vault {
+namespace {
+
+using egress::HttpReply;
+using egress::HttpRequest;
+
+constexpr int kUnauthorized = 401;
+
+class AuthorizingClient final : public egress::HttpClient {
+ public:
+  AuthorizingClient(const Clock& clock, egress::HttpClient& inner, Connections& connections, TokenRefresher& refresher)
+      : clock_(clock), inner_(inner), connections_(connections), refresher_(refresher) {}
+
+  ~AuthorizingClient() override {
+    *alive_ = false;
+    for (auto& [handle, exchange] : exchanges_) {
+      if (exchange.inner != 0) inner_.cancel(exchange.inner);
+      exchange.done(fail(Errc::cancelled, "http client is gone"));
+    }
+  }
+
+  Handle send(HttpRequest request, Done done) override {
+    const auto handle = ++last_;
+    const auto connection = request.connection;
+    const auto standing = standing_of(connection);
+    auto& exchange = exchanges_[handle];
+    exchange.done = std::move(done);
+    exchange.connection = connection;
+    const auto now = clock_.now();
+    if (standing.renewable) exchange.again = request;  // for the one time that a token turns out to be no good
+    const bool due = standing.renewable && standing.expires && now >= *standing.expires - standing.lead;
+    if (due && now >= *standing.expires) {
+      renew(handle, standing.version, std::move(request));
+      return handle;
+    }
+    if (due) refresher_.renew(connection, standing.version, [](Result<>) {});
+    pass(handle, std::move(request));
+    return handle;
+  }
+
+  void cancel(Handle handle) override {
+    const auto found = exchanges_.find(handle);
+    if (found == exchanges_.end()) return;
+    if (found->second.inner != 0) return inner_.cancel(found->second.inner);  // it answers, and that ends it
+    found->second.cancelled = true;                                           // when the new token is there
+  }
+
+ private:
+  struct Exchange {
+    Done done;
+    ConnectionId connection;
+    std::optional<HttpRequest> again;
+    Handle inner = 0;
+    int version = 0;
+    bool cancelled = false;
+  };
+
+  [[nodiscard]] Standing standing_of(ConnectionId id) const {
+    return id.is_nil() ? Standing{} : connections_.standing(id).value_or(Standing{});
+  }
+
+  void pass(Handle handle, HttpRequest request) {
+    auto& exchange = exchanges_.at(handle);
+    exchange.version = standing_of(exchange.connection).version;
+    exchange.inner = inner_.send(std::move(request), [this, alive = alive_, handle](Result<HttpReply> reply) mutable {
+      if (*alive) answered(handle, std::move(reply));
+    });
+  }
+
+  void renew(Handle handle, int version, HttpRequest request) {
+    refresher_.renew(exchanges_.at(handle).connection, version, [this, alive = alive_, handle, request = std::move(request)](Result<> renewed) mutable {
+      if (!*alive) return;
+      const auto found = exchanges_.find(handle);
+      if (found == exchanges_.end()) return;
+      if (found->second.cancelled) return finish(handle, fail(Errc::cancelled, "http request was cancelled"));
+      if (!renewed) return finish(handle, std::unexpected(renewed.error()));
+      pass(handle, std::move(request));
+    });
+  }
+
+  void answered(Handle handle, Result<HttpReply> reply) {
+    auto& exchange = exchanges_.at(handle);
+    exchange.inner = 0;
+    if (!reply || reply->status != kUnauthorized || exchange.connection.is_nil()) return finish(handle, std::move(reply));
+    if (auto again = std::exchange(exchange.again, std::nullopt)) return renew(handle, exchange.version, *std::move(again));
+    refresher_.refused(exchange.connection, exchange.version, "the provider answered 401",
+                       [this, alive = alive_, handle, reply = std::move(reply)](Result<>) mutable {
+                         if (*alive) finish(handle, std::move(reply));
+                       });
+  }
+
+  void finish(Handle handle, Result<HttpReply> reply) {
+    auto node = exchanges_.extract(handle);
+    if (node) node.mapped().done(std::move(reply));
+  }
+
+  const Clock& clock_;
+  egress::HttpClient& inner_;
+  Connections& connections_;
+  TokenRefresher& refresher_;
+  Handle last_ = 0;
+  std::unordered_map<Handle, Exchange> exchanges_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace
+
+std::unique_ptr<egress::HttpClient> make_authorizing_client(const Clock& clock, egress::HttpClient& inner, Connections& connections,
+                                                            TokenRefresher& refresher) {
+  return std::make_unique<AuthorizingClient>(clock, inner, connections, refresher);
+}
+
+}  // namespace patchbay::vault
