@@ -6,7 +6,10 @@
 
 #include <curl/curl.h>
 
+#include "core/time.hpp"
+#include "egress/client_certificate.hpp"
 #include "egress/http_client.hpp"
+#include "egress/signer.hpp"
 
 namespace patchbay::egress {
 
@@ -27,7 +30,7 @@ void redact(std::string& message, std::string_view secret);
 [[nodiscard]] Result<> check_method(std::string_view method);
 [[nodiscard]] Result<> check_header(std::string_view name, std::string_view value);
 
-// One attempt's bytes: credentials added, references replaced. Holds secrets from prepare() to wipe(). Used again and
+// One attempt's bytes: credentials added, references replaced, signed. Holds secrets from prepare() to wipe(). Used again and
 // again, so that a request without secrets allocates nothing here.
 class Outgoing {
  public:
@@ -37,14 +40,18 @@ class Outgoing {
   Outgoing& operator=(const Outgoing&) = delete;
 
   // request's body must stay until the transfer is over; the rest is copied. with_secrets: false after a redirect to
-  // another origin; then nothing is authorised or replaced.
-  [[nodiscard]] Result<> prepare(HttpRequest& request, CredentialSource& credentials, bool with_secrets);
+  // another origin; then nothing is authorised, replaced or signed, and no certificate is shown.
+  [[nodiscard]] Result<> prepare(HttpRequest& request, CredentialSource& credentials, Timestamp now, bool with_secrets);
 
   [[nodiscard]] const std::string& url() const { return url_; }
   [[nodiscard]] std::string_view body() const { return body_; }
   // For CURLOPT_HTTPHEADER; libcurl only reads it.
   [[nodiscard]] curl_slist* headers() { return lines_.empty() ? nullptr : lines_.data(); }
   [[nodiscard]] const std::string& accept_encoding() const { return accept_encoding_; }  // asked for; empty: not
+  [[nodiscard]] bool is_signed() const { return signed_; }  // then libcurl must not write the path in its own way
+  [[nodiscard]] const std::shared_ptr<const ClientCertificate>& client_certificate() const {
+    return client_certificate_;
+  }
 
   // Puts "***" where message holds something that was added, in this attempt or an earlier one.
   void redact(std::string& message) const;
@@ -52,9 +59,17 @@ class Outgoing {
   void forget();  // wipe(), and what was noted for redact()
 
  private:
-  [[nodiscard]] Result<> authorize_and_build(HttpRequest& request, CredentialSource& credentials);
-  [[nodiscard]] Result<> build(const HttpRequest& request, bool with_secrets);
+  [[nodiscard]] Result<> authorize_and_build(HttpRequest& request, CredentialSource& credentials, Timestamp now);
+  [[nodiscard]] Result<> build(const HttpRequest& request, Timestamp now, bool with_secrets);
+  [[nodiscard]] Result<> add_headers(const HttpRequest& request, bool replaces);
+  [[nodiscard]] Result<> add_signed_headers(const HttpRequest& request, Timestamp now);
+  [[nodiscard]] Result<> add_all(const Headers& headers, const Headers& added);
   [[nodiscard]] Result<> add_header(std::string_view name, std::string_view value);
+  void make_room(std::size_t bytes);
+  void add_line(std::string_view line);
+  void note(std::string_view secret);
+  void note_header(std::string_view value);
+  void note_url(std::string_view before, std::string_view after);
   void link_lines();
 
   std::string url_;
@@ -64,6 +79,9 @@ class Outgoing {
   std::vector<std::size_t> offsets_;  // of the lines in text_
   std::vector<curl_slist> lines_;
   std::string accept_encoding_;
+  std::shared_ptr<const ClientCertificate> client_certificate_;
+  bool signed_ = false;
+  bool has_type_ = false;
   bool holds_secrets_ = false;
   std::vector<Secret> added_;
 };
