@@ -22,6 +22,16 @@ std::string_view trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
+// What a server says of the client's certificate (RFC 8446, 6.2), in OpenSSL's words within libcurl's; empty: nothing.
+// With TLS 1.3 it says so after the handshake, so that libcurl knows it as a read that failed.
+std::string_view certificate_alert(std::string_view text) {
+  const auto begin = text.find("alert ");
+  if (begin == std::string_view::npos) return {};
+  const auto alert = text.substr(begin, text.find(',', begin) - begin);
+  const bool is_about_it = alert.find("certificate") != alert.npos || alert.find("unknown ca") != alert.npos;
+  return is_about_it ? alert : std::string_view{};
+}
+
 // Both are evaluated: every option of one handle, then the answer.
 template <class Value>
 void set(CURL* easy, CURLoption option, Value value, bool& ok) {
@@ -269,6 +279,10 @@ Failure Transfer::failure(CURLcode code) const {
     return Failure{{errc, fmt::format("{}: {}", host, what)}, may_repeat};
   };
   if (!over_limit_.empty()) return with(Errc::exhausted, "answers with " + over_limit_, false);
+  if (const auto alert = certificate_alert(error_text_.data()); !alert.empty() && code != CURLE_PEER_FAILED_VERIFICATION) {
+    return with(Errc::unauthenticated,
+                fmt::format("the client certificate is {}: {}", certificate_ ? "refused" : "missing", alert), false);
+  }
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
       return with(Errc::unavailable, "name cannot be resolved", true);

@@ -116,6 +116,13 @@ class ScriptedServer {
       SSL_free(ssl);
       ::close(socket);
     }
+    // Closed with something unread, the connection would be reset, and what was sent last be lost.
+    void let_alert_arrive() const {
+      ::shutdown(socket, SHUT_WR);
+      char buffer[4096];
+      while (::recv(socket, buffer, sizeof buffer, 0) > 0) {
+      }
+    }
     bool receive() {
       char buffer[65536];
       const auto count = ssl != nullptr ? SSL_read(ssl, buffer, sizeof buffer)
@@ -171,7 +178,7 @@ class ScriptedServer {
     if (tls_ != nullptr) {
       connection->ssl = SSL_new(tls_);
       SSL_set_fd(connection->ssl, socket);
-      if (SSL_accept(connection->ssl) != 1) return;
+      if (SSL_accept(connection->ssl) != 1) return connection->let_alert_arrive();
     }
     connections_.push_back(std::move(connection));
   }
