@@ -21,9 +21,9 @@ class ClientCertificate {
   // the certificate's is refused here: libcurl keeps connections apart by the certificate alone.
   [[nodiscard]] static Result<std::shared_ptr<const ClientCertificate>> create(const Source& source);
 
-  [[nodiscard]] std::string_view chain_pem() const { return chain_pem_; }         // certificates only
-  [[nodiscard]] std::string_view key_pem() const { return key_pem_.reveal(); }    // PKCS#8, not encrypted
-  [[nodiscard]] Timestamp expires_at() const { return expires_at_; }              // of the leaf
+  [[nodiscard]] std::string_view chain_pem() const { return chain_pem_; }       // certificates only
+  [[nodiscard]] std::string_view key_pem() const { return key_pem_.reveal(); }  // PKCS#8, not encrypted
+  [[nodiscard]] Timestamp expires_at() const { return expires_at_; }            // of the leaf
 
  private:
   ClientCertificate() = default;

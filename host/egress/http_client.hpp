@@ -71,7 +71,8 @@ class HttpClient {
   virtual ~HttpClient() = default;
   // Sends and answers exactly once, later. A reply of any status is a success.
   // Errc::denied: host not allowed, private address, plain http to where it is not permitted; unavailable: no
-  // connection, TLS not verified; unauthenticated: no credentials, client certificate refused; timeout; exhausted: reply over the limit, or too many requests waiting; cancelled.
+  // connection, TLS not verified; unauthenticated: no credentials, client certificate refused; timeout; exhausted:
+  // reply over the limit, or too many requests waiting; cancelled.
   virtual Handle send(HttpRequest request, Done done) = 0;
   // done gets Errc::cancelled, later. Unknown handles are ignored.
   virtual void cancel(Handle handle) = 0;

@@ -8,30 +8,19 @@
 
 #include "core/time.hpp"
 #include "egress/client_certificate.hpp"
+#include "egress/curl/expansion.hpp"
 #include "egress/http_client.hpp"
 #include "egress/signer.hpp"
 
 namespace patchbay::egress {
-
-// Replaces references by their secrets, written so that they stay one value where they stand: percent-encoded in a
-// url (unless the url begins with the reference: then it is a whole one) and in a form, escaped in JSON, as they are
-// elsewhere.
-enum class Place { url, header, json, form, other };
-[[nodiscard]] std::string expand(std::string_view text, Place place,
-                                 const std::vector<std::pair<std::string, Secret>>& expansions);
-[[nodiscard]] bool holds_reference(std::string_view text,
-                                   const std::vector<std::pair<std::string, Secret>>& expansions);
-
-// Puts "***" in the place of secret, without regard to case (a host name comes back in lower case).
-void redact(std::string& message, std::string_view secret);
 
 // What is not the client's own to say, or would say more than one thing. Errc::invalid; names the header, never its
 // value.
 [[nodiscard]] Result<> check_method(std::string_view method);
 [[nodiscard]] Result<> check_header(std::string_view name, std::string_view value);
 
-// One attempt's bytes: credentials added, references replaced, signed. Holds secrets from prepare() to wipe(). Used again and
-// again, so that a request without secrets allocates nothing here.
+// One attempt's bytes: credentials added, references replaced, signed. Holds secrets from prepare() to wipe(). Used
+// again and again, so that a request without secrets allocates nothing here.
 class Outgoing {
  public:
   Outgoing() = default;

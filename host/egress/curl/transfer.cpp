@@ -279,7 +279,8 @@ Failure Transfer::failure(CURLcode code) const {
     return Failure{{errc, fmt::format("{}: {}", host, what)}, may_repeat};
   };
   if (!over_limit_.empty()) return with(Errc::exhausted, "answers with " + over_limit_, false);
-  if (const auto alert = certificate_alert(error_text_.data()); !alert.empty() && code != CURLE_PEER_FAILED_VERIFICATION) {
+  if (const auto alert = certificate_alert(error_text_.data());
+      !alert.empty() && code != CURLE_PEER_FAILED_VERIFICATION) {
     return with(Errc::unauthenticated,
                 fmt::format("the client certificate is {}: {}", certificate_ ? "refused" : "missing", alert), false);
   }

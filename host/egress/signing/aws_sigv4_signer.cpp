@@ -58,8 +58,7 @@ class AwsSigV4Signer final : public Signer {
   explicit AwsSigV4Signer(AwsSigV4 settings)
       : settings_(std::move(settings)),
         is_s3_(std::ranges::find(kS3, settings_.service) != kS3.end()),
-        path_form_(settings_.path == AwsSigV4::Path::as_sent ||
-                           (settings_.path == AwsSigV4::Path::by_service && is_s3_)
+        path_form_(settings_.path == AwsSigV4::Path::as_sent || (settings_.path == AwsSigV4::Path::by_service && is_s3_)
                        ? sigv4::PathForm::as_sent
                        : sigv4::PathForm::normalised) {}
 
@@ -182,9 +181,7 @@ class AwsSigV4Signer final : public Signer {
   void append_token(std::string& query) const {
     append_parameter(query, "X-Amz-Security-Token", settings_.session_token.reveal());
   }
-  std::string scope(const Moment& moment) const {
-    return sigv4::scope_of(moment, settings_.region, settings_.service);
-  }
+  std::string scope(const Moment& moment) const { return sigv4::scope_of(moment, settings_.region, settings_.service); }
 
   const AwsSigV4 settings_;
   const bool is_s3_;

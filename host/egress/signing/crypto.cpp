@@ -125,15 +125,13 @@ Result<std::string> hmac(Digest which, std::string_view key, std::span<const std
   for (const auto part : parts) ok = ok && EVP_MAC_update(context.get(), unsigned_data(part), part.size()) == 1;
   std::string out(EVP_MAX_MD_SIZE, '\0');
   std::size_t length = 0;
-  ok = ok &&
-       EVP_MAC_final(context.get(), reinterpret_cast<unsigned char*>(out.data()), &length, out.size()) == 1;
+  ok = ok && EVP_MAC_final(context.get(), reinterpret_cast<unsigned char*>(out.data()), &length, out.size()) == 1;
   if (!ok) return fail(Errc::internal, "OpenSSL cannot make an HMAC");
   out.resize(length);
   return out;
 }
 
-Result<ClientPem> read_client_pem(std::string_view certificates, std::string_view key_text,
-                                  std::string_view password) {
+Result<ClientPem> read_client_pem(std::string_view certificates, std::string_view key_text, std::string_view password) {
   if (certificates.empty()) return fail(Errc::invalid, "the client certificate is missing");
   if (std::max(certificates.size(), key_text.size()) > kPemLimitBytes) {
     return fail(Errc::invalid, "the client certificate or its key is larger than 1 MB");

@@ -23,7 +23,8 @@ class Certificate {
     X509_gmtime_adj(X509_getm_notAfter(certificate), valid_seconds);
     X509_set_pubkey(certificate, key);
     X509_NAME* const subject = X509_get_subject_name(certificate);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
+    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name.c_str()), -1,
+                               -1, 0);
     X509_set_issuer_name(certificate, subject);
     X509_EXTENSION* const extension = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, name.c_str());
     X509_add_ext(certificate, extension, -1);

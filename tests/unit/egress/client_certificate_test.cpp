@@ -30,7 +30,8 @@ TEST(ClientCertificate, SaysWhatIsWrongWithIt) {
   EXPECT_EQ(why_refused("secret-1", one.key_pem()), "the client certificate is no certificate in PEM");
   EXPECT_EQ(why_refused(damaged, one.key_pem()), "the client certificate is no certificate in PEM");
   EXPECT_EQ(why_refused(one.key_pem(), one.key_pem()), "the client certificate is no certificate in PEM");
-  EXPECT_EQ(why_refused(one.pem() + damaged, one.key_pem()), "the client certificate's chain is damaged after its beginning");
+  EXPECT_EQ(why_refused(one.pem() + damaged, one.key_pem()),
+            "the client certificate's chain is damaged after its beginning");
   EXPECT_EQ(why_refused(one.pem(), "secret-1"), "the client key is no private key in PEM");
   EXPECT_EQ(why_refused(one.pem(), ""), "the client key is no private key in PEM");
   EXPECT_EQ(why_refused(one.pem(), two.key_pem()), "the client key is not the key of the client certificate");
@@ -47,7 +48,8 @@ TEST(ClientCertificate, KeepsTheChainApartFromTheKey) {
   const auto made = ClientCertificate::create({Secret(together), {}, {}}).value();
   EXPECT_EQ(made->chain_pem(), one.pem() + root.pem());
   EXPECT_EQ(made->key_pem(), one.key_pem());
-  const auto locked = ClientCertificate::create({Secret(one.pem()), Secret(one.locked_key_pem()), Secret("password-1")});
+  const auto locked =
+      ClientCertificate::create({Secret(one.pem()), Secret(one.locked_key_pem()), Secret("password-1")});
   EXPECT_EQ(locked.value()->key_pem(), one.key_pem());
   EXPECT_NEAR(static_cast<double>(millis(made->expires_at()) - millis(system_clock().now())), 3'600'000, 60'000);
 }

@@ -68,7 +68,8 @@ TEST_F(Hmac, StandsInItsHeaderBehindItsPrefix) {
 TEST_F(Hmac, GoesOverThePartsInTheirOrder) {
   headers = {{"X-Id", "id-7"}};
   scheme.timestamp_header = "X-Time";
-  scheme.signed_parts = {"method", "text:|", "path", "text:?", "query", "timestamp", "header:x-id", "header:x-time", "body"};
+  scheme.signed_parts = {"method",    "text:|",      "path",          "text:?", "query",
+                         "timestamp", "header:x-id", "header:x-time", "body"};
   EXPECT_EQ(signature("B"), signature_of_text("POST|/v1/a%20b?x=1&y=%2F1700000000id-71700000000B"));
   EXPECT_EQ(added.at(1), (std::pair<std::string, std::string>("X-Time", "1700000000")));
 }

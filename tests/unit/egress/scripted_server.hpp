@@ -27,7 +27,7 @@ struct Received {
   std::string target;
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
-  int connection = 0;  // the how many-th, from 0
+  int connection = 0;    // the how many-th, from 0
   std::string client;    // the common name of the client's certificate
   bool resumed = false;  // the TLS session is that of an earlier connection
 

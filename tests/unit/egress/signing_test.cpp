@@ -174,7 +174,8 @@ class Echoed : public Signing {
  protected:
   // Sends a request to a server that sends what it saw back where an error would name a host.
   void fetch_echo(const std::function<std::string(const Received&)>& what) {
-    ScriptedServer server([&](const Received& request) { return redirect(302, "https://" + what(request) + ".test/"); });
+    ScriptedServer server(
+        [&](const Received& request) { return redirect(302, "https://" + what(request) + ".test/"); });
     log_text = logged([&] {
       auto sent = with_connection(request("GET", server.url("/x?plain=value-1")));
       sent.allowed_hosts = std::make_shared<const std::vector<std::string>>(1, "127.0.0.1");

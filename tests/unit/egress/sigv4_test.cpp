@@ -136,7 +136,8 @@ INSTANTIATE_TEST_SUITE_P(Published, AwsSuite, ::testing::ValuesIn(vectors()), []
   return name;
 });
 
-// The examples of docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html and sigv4-query-string-auth.html
+// The examples of docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html and
+// sigv4-query-string-auth.html
 class S3Examples : public ::testing::Test {
  protected:
   S3Examples() {
@@ -254,9 +255,10 @@ TEST(SigV4, TheHostIsAsItIsSent) {
 
 // 20,000 URLs of what may confuse a reader of URLs: nothing crashes, and what is canonical stays canonical.
 TEST(SigV4, OddUrlsAreSigned) {
-  const std::vector<std::string> pieces{"/",  "//", "/.", "/..", "../", "%",    "%2",   "%2f",  "%00", "%zz", "%25",
-                                        "?",  "&",  "=",  "&&",  "==",  "+",    "a",    "A~b",  " ",   ":",   ";",
-                                        "\\", "é",  "\x80", "[",  "'",   "%E1%88", "ሴ", "%c3%28", "*", "X-Amz-Date=1"};
+  const std::vector<std::string> pieces{
+      "/",  "//", "/.",   "/..", "../", "%",      "%2", "%2f",    "%00", "%zz",         "%25",
+      "?",  "&",  "=",    "&&",  "==",  "+",      "a",  "A~b",    " ",   ":",           ";",
+      "\\", "é",  "\x80", "[",   "'",   "%E1%88", "ሴ",  "%c3%28", "*",   "X-Amz-Date=1"};
   std::minstd_rand dice(20150830);
   auto settings = suite_settings();
   std::array<std::shared_ptr<const Signer>, 4> signers;
