@@ -1,9 +1,9 @@
 #include "egress/signing/crypto.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <ctime>
-#include <limits>
 #include <memory>
 
 #include <openssl/core_names.h>

@@ -1,5 +1,6 @@
 #include "egress/signing/url_parts.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 namespace patchbay::egress {
