@@ -180,7 +180,7 @@ void CurlClient::attempt(Exchange& exchange) {
 
 Result<> CurlClient::try_attempt(Exchange& exchange) {
   ++exchange.attempts;
-  if (auto prepared = exchange.prepare(credentials_); !prepared) return prepared;
+  if (auto prepared = exchange.prepare(credentials_, clock_.now()); !prepared) return prepared;
   exchange.transfer = take_transfer();
   if (exchange.transfer == nullptr) return fail(Errc::exhausted, "no memory for another http transfer");
   exchange.transfer->owner = &exchange;

@@ -83,9 +83,12 @@ Result<> Exchange::aim() {
   return {};
 }
 
-Result<> Exchange::prepare(CredentialSource& credentials) {
-  if (auto prepared = outgoing.prepare(request, credentials, with_secrets_); !prepared) return prepared;
-  if (!with_secrets_ || (request.connection.is_nil() && request.expansions.empty())) return {};
+Result<> Exchange::prepare(CredentialSource& credentials, Timestamp now) {
+  if (auto prepared = outgoing.prepare(request, credentials, now, with_secrets_); !prepared) return prepared;
+  if (outgoing.client_certificate() && !target.tls) {
+    return fail(Errc::denied, fmt::format("{}: a client certificate needs https", target.host()));
+  }
+  if (!with_secrets_ || (request.connection.is_nil() && request.expansions.empty() && !request.signer)) return {};
   // What was added may have changed the URL, but not where it goes: that is what was checked and queued for.
   const auto final_target = parse_target(outgoing.url());
   if (!final_target) return std::unexpected(final_target.error());

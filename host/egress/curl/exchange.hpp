@@ -42,8 +42,8 @@ class Exchange {
 
   // Reads the URL that is sent next, and checks that its host is allowed.
   [[nodiscard]] Result<> aim();
-  // Credentials, references, the wire's form. The request may have become another one: aims again when it did.
-  [[nodiscard]] Result<> prepare(CredentialSource& credentials);
+  // Credentials, references, the signature, the wire's form. The request may have become another one: aims again when it did.
+  [[nodiscard]] Result<> prepare(CredentialSource& credentials, Timestamp now);
   // Changes the request as the reply's Location says (RFC 9110, 15.4). false: it is no redirect, the reply is the
   // answer.
   [[nodiscard]] Result<bool> follow(const HttpReply& reply);

@@ -6,29 +6,21 @@
 
 #include <curl/curl.h>
 
+#include "core/time.hpp"
+#include "egress/client_certificate.hpp"
+#include "egress/curl/expansion.hpp"
 #include "egress/http_client.hpp"
+#include "egress/signer.hpp"
 
 namespace patchbay::egress {
-
-// Replaces references by their secrets, written so that they stay one value where they stand: percent-encoded in a
-// url (unless the url begins with the reference: then it is a whole one) and in a form, escaped in JSON, as they are
-// elsewhere.
-enum class Place { url, header, json, form, other };
-[[nodiscard]] std::string expand(std::string_view text, Place place,
-                                 const std::vector<std::pair<std::string, Secret>>& expansions);
-[[nodiscard]] bool holds_reference(std::string_view text,
-                                   const std::vector<std::pair<std::string, Secret>>& expansions);
-
-// Puts "***" in the place of secret, without regard to case (a host name comes back in lower case).
-void redact(std::string& message, std::string_view secret);
 
 // What is not the client's own to say, or would say more than one thing. Errc::invalid; names the header, never its
 // value.
 [[nodiscard]] Result<> check_method(std::string_view method);
 [[nodiscard]] Result<> check_header(std::string_view name, std::string_view value);
 
-// One attempt's bytes: credentials added, references replaced. Holds secrets from prepare() to wipe(). Used again and
-// again, so that a request without secrets allocates nothing here.
+// One attempt's bytes: credentials added, references replaced, signed. Holds secrets from prepare() to wipe(). Used
+// again and again, so that a request without secrets allocates nothing here.
 class Outgoing {
  public:
   Outgoing() = default;
@@ -37,14 +29,18 @@ class Outgoing {
   Outgoing& operator=(const Outgoing&) = delete;
 
   // request's body must stay until the transfer is over; the rest is copied. with_secrets: false after a redirect to
-  // another origin; then nothing is authorised or replaced.
-  [[nodiscard]] Result<> prepare(HttpRequest& request, CredentialSource& credentials, bool with_secrets);
+  // another origin; then nothing is authorised, replaced or signed, and no certificate is shown.
+  [[nodiscard]] Result<> prepare(HttpRequest& request, CredentialSource& credentials, Timestamp now, bool with_secrets);
 
   [[nodiscard]] const std::string& url() const { return url_; }
   [[nodiscard]] std::string_view body() const { return body_; }
   // For CURLOPT_HTTPHEADER; libcurl only reads it.
   [[nodiscard]] curl_slist* headers() { return lines_.empty() ? nullptr : lines_.data(); }
   [[nodiscard]] const std::string& accept_encoding() const { return accept_encoding_; }  // asked for; empty: not
+  [[nodiscard]] bool is_signed() const { return signed_; }  // then libcurl must not write the path in its own way
+  [[nodiscard]] const std::shared_ptr<const ClientCertificate>& client_certificate() const {
+    return client_certificate_;
+  }
 
   // Puts "***" where message holds something that was added, in this attempt or an earlier one.
   void redact(std::string& message) const;
@@ -52,9 +48,17 @@ class Outgoing {
   void forget();  // wipe(), and what was noted for redact()
 
  private:
-  [[nodiscard]] Result<> authorize_and_build(HttpRequest& request, CredentialSource& credentials);
-  [[nodiscard]] Result<> build(const HttpRequest& request, bool with_secrets);
+  [[nodiscard]] Result<> authorize_and_build(HttpRequest& request, CredentialSource& credentials, Timestamp now);
+  [[nodiscard]] Result<> build(const HttpRequest& request, Timestamp now, bool with_secrets);
+  [[nodiscard]] Result<> add_headers(const HttpRequest& request, bool replaces);
+  [[nodiscard]] Result<> add_signed_headers(const HttpRequest& request, Timestamp now);
+  [[nodiscard]] Result<> add_all(const Headers& headers, const Headers& added);
   [[nodiscard]] Result<> add_header(std::string_view name, std::string_view value);
+  void make_room(std::size_t bytes);
+  void add_line(std::string_view line);
+  void note(std::string_view secret);
+  void note_header(std::string_view value);
+  void note_url(std::string_view before, std::string_view after);
   void link_lines();
 
   std::string url_;
@@ -64,6 +68,9 @@ class Outgoing {
   std::vector<std::size_t> offsets_;  // of the lines in text_
   std::vector<curl_slist> lines_;
   std::string accept_encoding_;
+  std::shared_ptr<const ClientCertificate> client_certificate_;
+  bool signed_ = false;
+  bool has_type_ = false;
   bool holds_secrets_ = false;
   std::vector<Secret> added_;
 };

@@ -22,6 +22,16 @@ std::string_view trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
+// What a server says of the client's certificate (RFC 8446, 6.2), in OpenSSL's words within libcurl's; empty: nothing.
+// With TLS 1.3 it says so after the handshake, so that libcurl knows it as a read that failed.
+std::string_view certificate_alert(std::string_view text) {
+  const auto begin = text.find("alert ");
+  if (begin == std::string_view::npos) return {};
+  const auto alert = text.substr(begin, text.find(',', begin) - begin);
+  const bool is_about_it = alert.find("certificate") != alert.npos || alert.find("unknown ca") != alert.npos;
+  return is_about_it ? alert : std::string_view{};
+}
+
 // Both are evaluated: every option of one handle, then the answer.
 template <class Value>
 void set(CURL* easy, CURLoption option, Value value, bool& ok) {
@@ -97,8 +107,28 @@ Result<> Transfer::begin(const std::string& method, Outgoing& outgoing, const Ta
     accept_encoding_ = outgoing.accept_encoding();
     set(easy_, CURLOPT_ACCEPT_ENCODING, accept_encoding_.empty() ? nullptr : accept_encoding_.c_str(), ok);
   }
+  // What was signed is what must be sent: libcurl would resolve dots in the path.
+  if (outgoing.is_signed() != path_as_is_) {
+    path_as_is_ = outgoing.is_signed();
+    set(easy_, CURLOPT_PATH_AS_IS, path_as_is_ ? 1L : 0L, ok);
+  }
+  set_certificate(outgoing.client_certificate(), ok);
   if (!ok) return fail(Errc::invalid, "libcurl refuses the request");
   return {};
+}
+
+// libcurl takes a kept connection, and resumes a TLS session, only with the very bytes of the certificate that it was
+// made with (since 7.77; its key is not compared, which is why ClientCertificate knows that they belong together).
+void Transfer::set_certificate(std::shared_ptr<const ClientCertificate> certificate, bool& ok) {
+  if (certificate == certificate_) return;
+  const auto give = [&](CURLoption option, std::string_view pem, unsigned flags) {
+    curl_blob blob{const_cast<char*>(pem.data()), pem.size(), flags};
+    set(easy_, option, pem.empty() ? nullptr : &blob, ok);
+  };
+  give(CURLOPT_SSLCERT_BLOB, certificate ? certificate->chain_pem() : "", CURL_BLOB_COPY);
+  // Not copied: libcurl would not wipe it.
+  give(CURLOPT_SSLKEY_BLOB, certificate ? certificate->key_pem() : "", CURL_BLOB_NOCOPY);
+  certificate_ = std::move(certificate);
 }
 
 void Transfer::set_method(const std::string& method, std::string_view body) {
@@ -153,6 +183,8 @@ void Transfer::clear() {
   // Unhooked, since what they point to is about to be wiped. libcurl's own copy of the URL goes with the next one.
   curl_easy_setopt(easy_, CURLOPT_HTTPHEADER, nullptr);
   if (method_ == Method::post) curl_easy_setopt(easy_, CURLOPT_POSTFIELDS, nullptr);
+  bool ok = true;
+  set_certificate(nullptr, ok);
   target_ = nullptr;
 }
 
@@ -247,6 +279,11 @@ Failure Transfer::failure(CURLcode code) const {
     return Failure{{errc, fmt::format("{}: {}", host, what)}, may_repeat};
   };
   if (!over_limit_.empty()) return with(Errc::exhausted, "answers with " + over_limit_, false);
+  if (const auto alert = certificate_alert(error_text_.data());
+      !alert.empty() && code != CURLE_PEER_FAILED_VERIFICATION) {
+    return with(Errc::unauthenticated,
+                fmt::format("the client certificate is {}: {}", certificate_ ? "refused" : "missing", alert), false);
+  }
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
       return with(Errc::unavailable, "name cannot be resolved", true);
@@ -266,6 +303,10 @@ Failure Transfer::failure(CURLcode code) const {
                   fmt::format("tls certificate not verified: {}",
                               error_text_[0] != '\0' ? error_text_.data() : curl_easy_strerror(code)),
                   false);
+    case CURLE_SSL_CERTPROBLEM:
+      return with(Errc::unauthenticated, "the client certificate cannot be used", false);
+    case CURLE_SSL_CLIENTCERT:
+      return with(Errc::unauthenticated, "the server wants a client certificate", false);
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_GOT_NOTHING:
     case CURLE_SEND_ERROR:

@@ -50,6 +50,7 @@ class Transfer {
   Transfer(const CurlSettings& settings, const AddressGuard& guard, SocketPoller& poller)
       : settings_(settings), guard_(guard), poller_(poller) {}
   [[nodiscard]] bool configure();
+  void set_certificate(std::shared_ptr<const ClientCertificate> certificate, bool& ok);
   void set_method(const std::string& method, std::string_view body);
   [[nodiscard]] bool take_header(std::string_view line);
   [[nodiscard]] bool take_field(std::string_view line);
@@ -72,6 +73,8 @@ class Transfer {
   Method method_ = Method::unset;
   std::string custom_method_;
   std::string accept_encoding_;
+  bool path_as_is_ = false;
+  std::shared_ptr<const ClientCertificate> certificate_;  // libcurl looks at its key until it is told another
 
   // of the present attempt
   const Target* target_ = nullptr;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 namespace patchbay::egress::testing {
 
@@ -26,7 +27,9 @@ struct Received {
   std::string target;
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
-  int connection = 0;  // the how many-th, from 0
+  int connection = 0;    // the how many-th, from 0
+  std::string client;    // the common name of the client's certificate
+  bool resumed = false;  // the TLS session is that of an earlier connection
 
   [[nodiscard]] std::string header(const std::string& name) const {
     const auto found = headers.find(name);
@@ -113,6 +116,13 @@ class ScriptedServer {
       SSL_free(ssl);
       ::close(socket);
     }
+    // Closed with something unread, the connection would be reset, and what was sent last be lost.
+    void let_alert_arrive() const {
+      ::shutdown(socket, SHUT_WR);
+      char buffer[4096];
+      while (::recv(socket, buffer, sizeof buffer, 0) > 0) {
+      }
+    }
     bool receive() {
       char buffer[65536];
       const auto count = ssl != nullptr ? SSL_read(ssl, buffer, sizeof buffer)
@@ -168,7 +178,7 @@ class ScriptedServer {
     if (tls_ != nullptr) {
       connection->ssl = SSL_new(tls_);
       SSL_set_fd(connection->ssl, socket);
-      if (SSL_accept(connection->ssl) != 1) return;
+      if (SSL_accept(connection->ssl) != 1) return connection->let_alert_arrive();
     }
     connections_.push_back(std::move(connection));
   }
@@ -185,9 +195,21 @@ class ScriptedServer {
         const linger at_once{1, 0};
         ::setsockopt(connection.socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
       }
+      // A session whose connection just breaks off is not resumed.
+      if (answer.then == Scripted::Then::close && connection.ssl != nullptr) SSL_shutdown(connection.ssl);
       if (answer.then != Scripted::Then::keep) return false;
     }
     return true;
+  }
+
+  static void note_client(SSL* ssl, Received& request) {
+    request.resumed = SSL_session_reused(ssl) == 1;
+    X509* const certificate = SSL_get1_peer_certificate(ssl);
+    if (certificate == nullptr) return;
+    char name[64] = "";
+    X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name, sizeof name);
+    request.client = name;
+    X509_free(certificate);
   }
 
   static std::unique_ptr<Received> take_request(Connection& connection) {
@@ -196,6 +218,7 @@ class ScriptedServer {
     if (head_end == std::string::npos) return nullptr;
     auto request = std::make_unique<Received>();
     request->connection = connection.number;
+    if (connection.ssl != nullptr) note_client(connection.ssl, *request);
     std::size_t line_begin = 0;
     for (bool first = true; line_begin < head_end + 2; first = false) {
       const auto line_end = input.find("\r\n", line_begin);

@@ -1,9 +1,5 @@
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-
 #include "client_fixture.hpp"
-#include "core/log.hpp"
+#include "logged.hpp"
 
 namespace patchbay::egress::testing {
 namespace {
@@ -11,22 +7,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class Secrets : public ClientTest {
- protected:
-  // What is logged, down to debug, while act runs.
-  static std::string logged(const std::function<void()>& act) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "egress-XXXXXX").string();
-    const std::filesystem::path folder = ::mkdtemp(pattern.data());
-    log::configure({.level = log::Level::debug, .file = (folder / "log").string()});
-    act();
-    log::flush();
-    log::configure({});
-    std::stringstream text;
-    text << std::ifstream(folder / "log").rdbuf();
-    std::filesystem::remove_all(folder);
-    return text.str();
-  }
-};
+class Secrets : public ClientTest {};
 
 TEST_F(Secrets, TakeThePlaceOfTheirReferences) {
   ScriptedServer server([](const Received&) { return reply(200); });

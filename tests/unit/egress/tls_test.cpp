@@ -1,59 +1,13 @@
 #include <filesystem>
 #include <fstream>
 
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
-
+#include "certificates.hpp"
 #include "client_fixture.hpp"
 
 namespace patchbay::egress::testing {
 namespace {
 
 using ::testing::HasSubstr;
-
-// A self-signed certificate for one subject alternative name, and the server side's context with it.
-class Certificate {
- public:
-  explicit Certificate(const std::string& name, long valid_seconds = 3600) {
-    EVP_PKEY* const key = EVP_EC_gen("P-256");
-    X509* const certificate = X509_new();
-    X509_set_version(certificate, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), -7200);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), valid_seconds);
-    X509_set_pubkey(certificate, key);
-    X509_NAME* const subject = X509_get_subject_name(certificate);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>("test"), -1, -1, 0);
-    X509_set_issuer_name(certificate, subject);
-    X509_EXTENSION* const extension = X509V3_EXT_conf_nid(nullptr, nullptr, NID_subject_alt_name, name.c_str());
-    X509_add_ext(certificate, extension, -1);
-    X509_EXTENSION_free(extension);
-    X509_sign(certificate, key, EVP_sha256());
-
-    context_ = SSL_CTX_new(TLS_server_method());
-    SSL_CTX_use_certificate(context_, certificate);
-    SSL_CTX_use_PrivateKey(context_, key);
-    BIO* const memory = BIO_new(BIO_s_mem());
-    PEM_write_bio_X509(memory, certificate);
-    char* text = nullptr;
-    const auto length = BIO_get_mem_data(memory, &text);
-    pem_.assign(text, static_cast<std::size_t>(length));
-    BIO_free(memory);
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-  }
-  ~Certificate() { SSL_CTX_free(context_); }
-  Certificate(const Certificate&) = delete;
-  Certificate& operator=(const Certificate&) = delete;
-
-  [[nodiscard]] SSL_CTX* context() const { return context_; }
-  [[nodiscard]] const std::string& pem() const { return pem_; }
-
- private:
-  SSL_CTX* context_ = nullptr;
-  std::string pem_;
-};
 
 class Tls : public ClientTest {
  protected:
