@@ -125,11 +125,22 @@ export class Acme {
     sendJson(response, this.hooks.length < before ? 204 : 404);
   }
 
-  // {text, delivery?}: a signed delivery to each hook. For tests, so without credentials.
+  // {text, delivery, count, ports}: so many signed deliveries to each hook; with ports, to these ports of its host in turn.
+  // For tests, so without credentials.
   async #fire(request, response) {
-    const {text, delivery} = JSON.parse(await readText(request) || '{}');
-    const body = JSON.stringify({note: {id: randomUUID(), text: text ?? 'fired'}});
-    const fired = await Promise.all(this.hooks.map(async ({id, url, secret}) => {
+    const {text = 'fired', delivery, count = 1, ports} = JSON.parse(await readText(request) || '{}');
+    const fired = [];
+    for (let i = 0; i < count; ++i) {
+      const body = JSON.stringify({note: {id: randomUUID(), text: count === 1 ? text : `${text} ${i + 1}`}});
+      fired.push(...await this.#deliver(body, delivery, ports?.[i % ports.length]));
+    }
+    sendJson(response, 200, {fired});
+  }
+
+  #deliver(body, delivery, port) {
+    return Promise.all(this.hooks.map(async ({id, url: address, secret}) => {
+      const url = new URL(address);
+      if (port) url.port = port;
       const headers = {
         'content-type': 'application/json',
         'x-acme-delivery': delivery ?? randomUUID(),
@@ -138,6 +149,5 @@ export class Acme {
       const answer = await fetch(url, {method: 'POST', headers, body}).catch((error) => ({status: 0, error}));
       return {hook: id, status: answer.status};
     }));
-    sendJson(response, 200, {fired});
   }
 }

@@ -100,6 +100,8 @@ export function createAuthorizationServer(issuer, settings, store) {
   provider.use(oneByOne());
   provider.use(async (ctx, next) => {
     await next();
+    // RFC 8628, 3.2: without it a client waits 5 s.
+    if (ctx.path === '/device/auth' && ctx.status === 200) ctx.body.interval = settings.device_interval_seconds;
     noteInLog(ctx);
   });
   provider.on('server_error', (ctx, error) => console.error(error));

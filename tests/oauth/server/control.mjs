@@ -63,7 +63,7 @@ export class Control {
       'GET /control/log': () => this.#show(Number(url.searchParams.get('since') ?? 0)),
       'GET /control/grants': () => ({grants: this.#store.grants()}),
       'GET /control/notes': () => ({notes: this.#acme.notes}),
-      'GET /control/hooks': () => ({hooks: this.#acme.hooks}),
+      'GET /control/hooks': () => ({hooks: this.#acme.hooks.map(({id, url}) => ({id, url}))}),
       'POST /control/fail': (order) => { this.#failures.push({count: 1, ...order}); return {}; },
       'DELETE /control/fail': () => { this.#failures = []; return {}; },
       'POST /control/settings': (change) => { Object.assign(this.#settings, change); return {}; },

@@ -19,6 +19,7 @@ const DEFAULTS = {
   refresh_token_seconds: 86_400 * 14,
   authorization_code_seconds: 60,
   device_code_seconds: 600,
+  device_interval_seconds: 1,
   rotate: true,            // a refresh token is replaced at each use, and using an old one kills the family
   reuse_grant: false,      // a second consent adds to the first one's family instead of beginning another
   decision: 'allow',       // or "deny": what people answer, when the request does not say it (decision=deny)

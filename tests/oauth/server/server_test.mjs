@@ -164,6 +164,7 @@ test('device flow: pending, approved, done', async () => {
   assert.equal(begun.status, 200, begun.text);
   const {device_code, verification_uri, verification_uri_complete, user_code} = begun.body;
   assert.ok(verification_uri && user_code);
+  assert.equal(begun.body.interval, 1);
   const ask = () => post('/token', {grant_type: GRANTS.device_code, device_code});
   assert.equal((await ask()).body.error, 'authorization_pending');
   const browser = new Browser();
@@ -251,6 +252,9 @@ test('hooks are fired with a signature', async () => {
   const made = await (await api('/hooks', access_token, {method: 'POST', body: JSON.stringify({url, secret: 'sesame'})})).json();
   const fired = await (await api('/hooks/fire', undefined, {method: 'POST', body: '{"text": "hello"}'})).json();
   assert.deepEqual(fired.fired, [{hook: made.id, status: 200}]);
+  const many = await (await api('/hooks/fire', undefined, {method: 'POST', body: '{"count": 3, "text": "n"}'})).json();
+  assert.equal(many.fired.length, 3);
+  assert.equal(JSON.parse(heard[3].body).note.text, 'n 3');
   const [{headers, body}] = heard;
   assert.equal(headers['x-acme-signature'], `sha256=${createHmac('sha256', 'sesame').update(body).digest('hex')}`);
   assert.ok(headers['x-acme-delivery']);
