@@ -7,6 +7,7 @@
 namespace patchbay::oauth {
 namespace {
 
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -25,12 +26,15 @@ class Acme : public OAuth {
     api_->connect("acme", kAcme, access_token());
   }
 
-  // Client credentials, without a host.
-  std::string access_token() {
+  // As the client does it that the server knows.
+  harness::Reply post(const std::string& path, const std::string& form) {
     const harness::Headers headers{{"Content-Type", "application/x-www-form-urlencoded"},
                                    {"Authorization", "Basic cGF0Y2hiYXk6cGF0Y2hiYXktc2VjcmV0"}};  // patchbay:patchbay-secret
-    const auto reply = http_.send("POST", server_->url("/token"), headers, "grant_type=client_credentials&scope=notes.read%20notes.write");
-    return reply.json().at("access_token");
+    return harness::Http().send("POST", server_->url(path), headers, form);  // on a kept connection libcurl would repeat what is cut
+  }
+
+  std::string access_token() {
+    return post("/token", "grant_type=client_credentials&scope=notes.read%20notes.write").json().at("access_token");
   }
 };
 
@@ -73,6 +77,31 @@ TEST_F(Acme, ABrowserComesToTheCallback) {
   EXPECT_EQ(harness::query_value(refused.url, "error"), "access_denied");
   ASSERT_THAT(server_->grants(), SizeIs(1));
   EXPECT_EQ(server_->grants().front().at("account"), "grace");
+}
+
+TEST_F(Acme, ABrowserApprovesADevice) {
+  const auto begun = post("/device/auth", "scope=openid%20offline_access").json();
+  EXPECT_EQ(begun.at("verification_uri"), server_->url("/device"));
+  const auto ask = [&] {
+    return post("/token", "grant_type=urn:ietf:params:oauth:grant-type:device_code&device_code=" + begun.at("device_code").get<std::string>()).json();
+  };
+  EXPECT_EQ(ask().at("error"), "authorization_pending");
+  const auto confirmation = browser_.visit(begun.at("verification_uri_complete"));
+  const auto done = browser_.submit(confirmation);
+  EXPECT_THAT(done.reply.body, HasSubstr("Success"));
+  EXPECT_TRUE(ask().contains("refresh_token"));
+}
+
+TEST_F(Acme, FailuresAreCountedAndConnectionsCut) {
+  server_->fail({{"path", "/token"}, {"status", 503}, {"count", 2}});
+  EXPECT_EQ(post("/token", "grant_type=refresh_token&refresh_token=x").status, 503);
+  server_->stop_failing();
+  EXPECT_EQ(post("/token", "grant_type=refresh_token&refresh_token=x").status, 400);
+  server_->fail({{"path", "/token"}, {"cut", "before"}});
+  EXPECT_EQ(post("/token", "grant_type=refresh_token&refresh_token=x").status, 0);
+  EXPECT_EQ(server_->count_refreshes(), 3U);
+  EXPECT_EQ(server_->count("/token", 0), 1U);
+  EXPECT_EQ(server_->reuse(nlohmann::json::object()).at("status"), 0);
 }
 
 }  // namespace

@@ -178,6 +178,25 @@ test('device flow: pending, approved, done', async () => {
   assert.equal((await ask()).body.error, 'invalid_grant');
 });
 
+test('device flow: it has no prompt, and offline_access needs none', async () => {
+  const {device_code, verification_uri_complete} = (await post('/device/auth', {scope: 'openid offline_access'})).body;
+  const browser = new Browser();
+  await browser.submit(await browser.visit(verification_uri_complete));
+  const {body} = await post('/token', {grant_type: GRANTS.device_code, device_code});
+  assert.ok(body.refresh_token, JSON.stringify(body));
+});
+
+test('who is signed in may agree again, also after all was revoked', async () => {
+  const browser = new Browser();
+  for (let i = 0; i < 3; ++i) {
+    const {status, body} = await logIn({}, '/token', browser);
+    assert.equal(status, 200);
+    assert.equal((await api('/me', body.access_token)).status, 200);
+    if (i === 0) await control('/revoke', {});
+    else assert.equal((await control('/grants')).grants.length, i);
+  }
+});
+
 test('device flow: refused', async () => {
   const {device_code, verification_uri_complete} = (await post('/device/auth', {scope: 'openid'})).body;
   const browser = new Browser();

@@ -1,3 +1,5 @@
+#include <charconv>
+
 #include <patchbay/provider.hpp>
 
 namespace {
@@ -22,6 +24,13 @@ std::string escaped(std::string_view text) {
     else out += {'%', kHex[byte >> 4], kHex[byte & 15]};
   }
   return out;
+}
+
+// Of a note, as a number that grows; 0: it is none.
+std::uint64_t number_in(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size() ? value : 0;
 }
 
 struct Acme {
@@ -56,27 +65,30 @@ struct Acme {
   // The state is {"last": 7}.
   operation poll(call c) {
     const bool first = c.state().empty();
-    auto last = c.json(c.state(), "/last");
-    if (last.empty()) last = "0";
+    auto last = number_in(c.look(c.state(), "/last"));
     for (bool more = true; more;) {
-      http list{"GET", at(c, "/notes?limit=100&after=" + escaped(last))};
+      const auto before = last;
+      http list{"GET", at(c, "/notes?limit=100&after=" + std::to_string(last))};
       auto listed = co_await c.ask(list);
       if (!listed.ok()) co_return c.fail(listed);
       const auto count = c.json_count(listed.body, "/notes");
       for (std::size_t i = 0; i < count; ++i) {
         const auto note = c.json(listed.body, "/notes/" + std::to_string(i));
-        last = c.json(note, "/id");
-        if (!first && c.emit(last, note) != PBAY_OK) co_return c.fail(PBAY_E_REMOTE, "a note is no JSON object");
+        const auto number = number_in(c.look(note, "/id"));
+        if (number <= last) continue;
+        last = number;
+        if (!first && c.emit(std::to_string(number), note) != PBAY_OK) co_return c.fail(PBAY_E_REMOTE, "a note is no JSON object");
       }
-      more = first && count == 100;  // what was there before is not read, only stepped over
+      more = first && last > before;  // what was there already is only stepped over
     }
-    co_return c.ok().state(c.object().raw("last", last).text());
+    co_return c.ok().state(c.object().raw("last", std::to_string(last)).text());
   }
 
   operation reaction(call c) {
     http ask = c.name() == "write_note" ? write(c) : c.name() == "read_notes" ? read(c) : folders(c);
     auto answer = co_await c.ask(ask);
     if (!answer.ok()) co_return c.fail(answer);
+    if (c.json_type(answer.body, "") != PBAY_JSON_OBJECT) co_return c.fail(PBAY_E_REMOTE, "Acme's answer is no JSON object");
     if (c.name() == "list_folders") co_return c.ok().output(choices(c, answer.body));
     co_return c.ok().output(answer.body);
   }
