@@ -3,6 +3,7 @@
 
 #include "harness/clock.hpp"
 #include "oauth/rig.hpp"
+#include "support/postgresql_server.hpp"
 
 namespace patchbay::oauth {
 namespace {
@@ -15,14 +16,11 @@ class Acme : public OAuth {
  protected:
   void SetUp() override {
     if (const auto why = harness::OAuthServer::missing()) GTEST_SKIP() << *why;
-    server_.emplace(nlohmann::json::object(), folder_.path() / "server.log");
-    hosts_.push_back(std::make_unique<harness::Host>(harness::HostSettings{
-        .folder = folder_.path(),
-        .plugins = std::string(PATCHBAY_BUILD_DIRECTORY) + "/test-plugins/acme",
-        .more = "[providers.acme]\nbase_url = \"" + server_->url("/api") + "\"\n"}));
-    host().start();
-    api_.emplace(host());
-    api_->sign_up();
+    begin_with_token({.client = false});
+  }
+
+  void begin_with_token(const RigSettings& settings) {
+    begin(settings);
     api_->connect("acme", kAcme, access_token());
   }
 
@@ -49,6 +47,14 @@ TEST_F(Acme, ANoteThatIsFiredIsWritten) {
   EXPECT_EQ(notes.front().at("author"), harness::kOAuthClient);
   api_->deactivate(flow);
   EXPECT_THAT(server_->hooks(), IsEmpty());
+}
+
+TEST_F(Acme, TwoHostsWriteEachNoteOnce) {
+  begin_with_token({.database = support::PostgresqlServer::shared().make_database(), .hosts = 2, .client = false});
+  activate_echo();
+  fire(40);
+  ASSERT_TRUE(wait_for_runs("completed", 40));
+  EXPECT_THAT(server_->notes(), SizeIs(40));
 }
 
 TEST_F(Acme, ANewNoteIsNoticed) {

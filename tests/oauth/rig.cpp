@@ -24,6 +24,7 @@ void OAuth::begin(const RigSettings& settings) {
   server_.emplace(settings.server, folder_.path() / "server.log");
   std::vector<std::string> callbacks;
   const auto part = std::to_string(harness::steady_ns());
+  const auto provider = settings.client ? server_->configuration(settings.token_path) : "[providers.acme]\nbase_url = \"" + server_->url("/api") + "\"\n";
   for (int i = 0; i < settings.hosts; ++i) {
     const auto folder = folder_.path() / (part + "-" + std::to_string(i));
     std::filesystem::create_directories(folder);
@@ -32,7 +33,7 @@ void OAuth::begin(const RigSettings& settings) {
         harness::HostSettings{.folder = folder,
                               .database = settings.database,
                               .plugins = std::string(PATCHBAY_BUILD_DIRECTORY) + "/test-plugins/acme",
-                              .more = server_->configuration(settings.token_path) + settings.more}));
+                              .more = provider + settings.more}));
     hosts_.back()->start();
     callbacks.push_back(hosts_.back()->url("/oauth2/callback"));
   }

@@ -22,6 +22,7 @@ struct RigSettings {
   std::string more = {};      // TOML of the host
   std::string database = {};  // URL; empty: SQLite
   int hosts = 1;              // with a database that they can share
+  bool client = true;         // the hosts are told of the authorization server, not only of Acme
 };
 
 // A host with the plugin acme, an authorization server that knows its callback, and a user. Without Node.js 20 and npm
