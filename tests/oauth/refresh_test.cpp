@@ -169,14 +169,15 @@ TEST_F(Refresh, TwoHundredCallsAfterA401MakeOneRequest) {
   EXPECT_THAT(server_->notes(), SizeIs(200));
 }
 
-// The first token lives for 4 s, those after it for an hour.
+// The first token lives for 4 s, those after it for an hour. A refresh takes 3 s, so one that began ahead of the expiry is
+// still under way when the calls come.
 TEST_F(Refresh, TwoHundredCallsOnAnExpiredTokenMakeOneRequest) {
   begin({.server = {{"access_token_seconds", 4}}, .more = "[engine]\nconcurrent_reactions = 200\n"});
   connect();
   server_->change({{"access_token_seconds", 3600}});
   activate_echo();
-  std::this_thread::sleep_for(seconds(5));  // the host's clock is the machine's
-  server_->fail({{"path", "/token"}, {"delay_ms", 1000}});
+  server_->fail({{"path", "/token"}, {"delay_ms", 3000}, {"count", 1000}});
+  std::this_thread::sleep_for(std::chrono::milliseconds(4500));  // the host's clock is the machine's
   fire(200);
   ASSERT_TRUE(wait_for_runs("completed", 200, seconds(90)));
   EXPECT_EQ(server_->count_refreshes(), 1U);
