@@ -51,8 +51,10 @@ std::string url_escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) != 0 || std::string_view("-._~").find(c) != std::string_view::npos) out += c;
-    else out += {'%', kHex[byte >> 4], kHex[byte & 15]};
+    if (std::isalnum(byte) != 0 || std::string_view("-._~").find(c) != std::string_view::npos)
+      out += c;
+    else
+      out += {'%', kHex[byte >> 4], kHex[byte & 15]};
   }
   return out;
 }
@@ -88,7 +90,8 @@ Page Browser::submit(const Page& page, const std::vector<std::pair<std::string, 
     if (!name.empty() && !given) all.emplace_back(name, attribute(input, "value"));
   }
   std::string body;
-  for (const auto& [name, value] : all) body += (body.empty() ? "" : "&") + url_escaped(name) + "=" + url_escaped(value);
+  for (const auto& [name, value] : all)
+    body += (body.empty() ? "" : "&") + url_escaped(name) + "=" + url_escaped(value);
   return follow("POST", resolve(page.url, attribute(forms.front(), "action")), body);
 }
 
@@ -108,7 +111,8 @@ Page Browser::follow(std::string method, std::string url, std::string body) {
 }
 
 std::string Browser::visited(const std::string& prefix) const {
-  const auto found = std::ranges::find_if(visited_.rbegin(), visited_.rend(), [&](const auto& url) { return url.starts_with(prefix); });
+  const auto found = std::ranges::find_if(visited_.rbegin(), visited_.rend(),
+                                          [&](const auto& url) { return url.starts_with(prefix); });
   if (found == visited_.rend()) throw std::runtime_error("the browser was never at " + prefix);
   return *found;
 }

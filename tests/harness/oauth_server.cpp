@@ -31,7 +31,8 @@ Command server_command(nlohmann::json settings, const std::string& log_file) {
 
 std::optional<std::string> OAuthServer::missing() {
   static const std::optional<std::string> why = []() -> std::optional<std::string> {
-    const auto done = run(shell("exec \"$1\"/install \"$2\"", {PATCHBAY_OAUTH_SERVER, installed_folder()}), std::chrono::seconds(100));
+    const auto done = run(shell("exec \"$1\"/install \"$2\"", {PATCHBAY_OAUTH_SERVER, installed_folder()}),
+                          std::chrono::seconds(100));
     if (done.exit_code == 0) return std::nullopt;
     if (done.exit_code == kSkipped) return done.output;
     throw std::runtime_error("tests/oauth/server/install failed: " + done.output);
@@ -50,14 +51,17 @@ std::string OAuthServer::url(const std::string& path) const { return base_ + pat
 
 std::string OAuthServer::configuration(const std::string& token_path) const {
   const auto line = [](const std::string& name, const std::string& value) { return name + " = \"" + value + "\"\n"; };
-  return "[providers.acme]\n" + line("base_url", url("/api")) + "[providers.acme.oauth]\n" + line("client_id", kOAuthClient) +
-         line("client_secret", kOAuthSecret) + line("authorize_url", url("/auth")) + line("token_url", url(token_path)) +
-         line("device_url", url("/device/auth")) + line("revoke_url", url("/token/revocation"));
+  return "[providers.acme]\n" + line("base_url", url("/api")) + "[providers.acme.oauth]\n" +
+         line("client_id", kOAuthClient) + line("client_secret", kOAuthSecret) + line("authorize_url", url("/auth")) +
+         line("token_url", url(token_path)) + line("device_url", url("/device/auth")) +
+         line("revoke_url", url("/token/revocation"));
 }
 
 nlohmann::json OAuthServer::control(const std::string& method, const std::string& path, const nlohmann::json& body) {
   const auto reply = http_.send(method, url(path), {}, body.is_null() ? std::string() : body.dump());
-  if (reply.status != 200) throw std::runtime_error(method + " " + path + ": " + std::to_string(reply.status) + " " + reply.error + reply.body);
+  if (reply.status != 200)
+    throw std::runtime_error(method + " " + path + ": " + std::to_string(reply.status) + " " + reply.error +
+                             reply.body);
   return reply.json();
 }
 
@@ -73,7 +77,8 @@ std::size_t OAuthServer::log_position() { return control("GET", "/control/log", 
 
 std::size_t OAuthServer::count_refreshes(std::size_t since) {
   const auto entries = log(since);
-  return static_cast<std::size_t>(std::ranges::count_if(entries, [](const auto& entry) { return entry.at("grant_type") == "refresh_token"; }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(entries, [](const auto& entry) { return entry.at("grant_type") == "refresh_token"; }));
 }
 
 std::size_t OAuthServer::count(const std::string& path, int status, std::size_t since) {
@@ -85,7 +90,9 @@ std::size_t OAuthServer::count(const std::string& path, int status, std::size_t 
 void OAuthServer::fail(const nlohmann::json& order) { control("POST", "/control/fail", order); }
 void OAuthServer::stop_failing() { control("DELETE", "/control/fail", nullptr); }
 void OAuthServer::change(const nlohmann::json& settings) { control("POST", "/control/settings", settings); }
-void OAuthServer::set_clock(int offset_seconds) { control("POST", "/control/clock", {{"offset_seconds", offset_seconds}}); }
+void OAuthServer::set_clock(int offset_seconds) {
+  control("POST", "/control/clock", {{"offset_seconds", offset_seconds}});
+}
 void OAuthServer::expire(const nlohmann::json& which) { control("POST", "/control/expire", which); }
 void OAuthServer::revoke(const nlohmann::json& which) { control("POST", "/control/revoke", which); }
 nlohmann::json OAuthServer::reuse(const nlohmann::json& which) { return control("POST", "/control/reuse", which); }
@@ -95,7 +102,8 @@ std::vector<nlohmann::json> OAuthServer::hooks() { return control("GET", "/contr
 
 std::size_t OAuthServer::fire(const nlohmann::json& order) {
   const auto fired = control("POST", "/api/hooks/fire", order).at("fired");
-  return static_cast<std::size_t>(std::ranges::count_if(fired, [](const auto& one) { return one.at("status").template get<int>() / 100 == 2; }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(fired, [](const auto& one) { return one.at("status").template get<int>() / 100 == 2; }));
 }
 
 }  // namespace patchbay::harness

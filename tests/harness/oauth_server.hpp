@@ -29,8 +29,8 @@ class OAuthServer {
   // Where codes may be sent from now on, to the letter.
   void allow_callbacks(const std::vector<std::string>& urls);
 
-  // Requests after the one with this number, oldest first: n, at (ms), method, path, grant_type, client, account, status
-  // (0: it was cut; null: under way), error, injected.
+  // Requests after the one with this number, oldest first: n, at (ms), method, path, grant_type, client, account,
+  // status (0: it was cut; null: under way), error, injected.
   [[nodiscard]] std::vector<nlohmann::json> log(std::size_t since = 0);
   [[nodiscard]] std::size_t log_position();
   [[nodiscard]] std::size_t count_refreshes(std::size_t since = 0);

@@ -26,9 +26,11 @@ class Acme : public OAuth {
 
   // As the client does it that the server knows.
   harness::Reply post(const std::string& path, const std::string& form) {
-    const harness::Headers headers{{"Content-Type", "application/x-www-form-urlencoded"},
-                                   {"Authorization", "Basic cGF0Y2hiYXk6cGF0Y2hiYXktc2VjcmV0"}};  // patchbay:patchbay-secret
-    return harness::Http().send("POST", server_->url(path), headers, form);  // on a kept connection libcurl would repeat what is cut
+    const harness::Headers headers{
+        {"Content-Type", "application/x-www-form-urlencoded"},
+        {"Authorization", "Basic cGF0Y2hiYXk6cGF0Y2hiYXktc2VjcmV0"}};  // patchbay:patchbay-secret
+    return harness::Http().send("POST", server_->url(path), headers,
+                                form);  // on a kept connection libcurl would repeat what is cut
   }
 
   std::string access_token() {
@@ -72,9 +74,10 @@ TEST_F(Acme, ANewNoteIsNoticed) {
 // An address of the server is a redirect to the login, the consent and the client's callback.
 TEST_F(Acme, ABrowserComesToTheCallback) {
   server_->allow_callbacks({callback_url()});
-  const std::string address = server_->url("/auth?client_id=patchbay&response_type=code&state=s&prompt=consent&scope=openid%20offline_access") +
-                              "&redirect_uri=" + harness::url_escaped(callback_url()) +
-                              "&code_challenge_method=S256&code_challenge=" + std::string(43, 'a');
+  const std::string address =
+      server_->url("/auth?client_id=patchbay&response_type=code&state=s&prompt=consent&scope=openid%20offline_access") +
+      "&redirect_uri=" + harness::url_escaped(callback_url()) +
+      "&code_challenge_method=S256&code_challenge=" + std::string(43, 'a');
   const auto page = browser_.visit(address + "&login_hint=grace");
   EXPECT_TRUE(page.url.starts_with(callback_url())) << page.url << page.reply.body;
   EXPECT_EQ(harness::query_value(page.url, "state"), "s");
@@ -89,7 +92,9 @@ TEST_F(Acme, ABrowserApprovesADevice) {
   const auto begun = post("/device/auth", "scope=openid%20offline_access").json();
   EXPECT_EQ(begun.at("verification_uri"), server_->url("/device"));
   const auto ask = [&] {
-    return post("/token", "grant_type=urn:ietf:params:oauth:grant-type:device_code&device_code=" + begun.at("device_code").get<std::string>()).json();
+    return post("/token", "grant_type=urn:ietf:params:oauth:grant-type:device_code&device_code=" +
+                              begun.at("device_code").get<std::string>())
+        .json();
   };
   EXPECT_EQ(ask().at("error"), "authorization_pending");
   const auto confirmation = browser_.visit(begun.at("verification_uri_complete"));

@@ -7,6 +7,7 @@
 namespace patchbay::oauth {
 namespace {
 
+using nlohmann::json;
 using ::testing::AnyOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
@@ -14,7 +15,6 @@ using ::testing::IsEmpty;
 using ::testing::IsSupersetOf;
 using ::testing::Not;
 using ::testing::SizeIs;
-using nlohmann::json;
 
 using Login = OAuth;
 
@@ -31,7 +31,8 @@ TEST_F(Login, WithPkceMakesAConnection) {
   EXPECT_EQ(harness::query_value(url, "code_challenge").size(), 43U);  // SHA-256, base64url
   EXPECT_GE(harness::query_value(url, "state").size(), 22U);           // 128 bits at least
   EXPECT_EQ(harness::query_value(url, "prompt"), "consent");
-  for (const char* scope : {"openid", "offline_access", "notes.read", "notes.write"}) EXPECT_THAT(harness::query_value(url, "scope"), HasSubstr(scope));
+  for (const char* scope : {"openid", "offline_access", "notes.read", "notes.write"})
+    EXPECT_THAT(harness::query_value(url, "scope"), HasSubstr(scope));
   EXPECT_TRUE(made.at("expires_at").is_string());
   EXPECT_EQ(authorization(made).at("status"), "pending");
   EXPECT_TRUE(authorization(made).at("connection").is_null());
@@ -79,7 +80,8 @@ TEST_F(Login, AStateIsGoodForOneCallback) {
 
 TEST_F(Login, AForgedStateIsRefused) {
   const auto made = expect_authorization();
-  for (const std::string query : {"?code=stolen&state=forged", "?code=stolen", "?state=", "", "?code=stolen&state=%00"}) {
+  for (const std::string query :
+       {"?code=stolen&state=forged", "?code=stolen", "?state=", "", "?code=stolen&state=%00"}) {
     const auto reply = http_.send("GET", callback_url() + query);
     EXPECT_THAT(reply.status, AnyOf(400, 403)) << query << reply.body;
     EXPECT_THAT(reply.body, Not(HasSubstr("stolen")));
@@ -92,8 +94,9 @@ TEST_F(Login, AForgedStateIsRefused) {
 TEST_F(Login, TheCallbackIsNoEcho) {
   const auto made = expect_authorization();
   const auto state = harness::query_value(made.at("url"), "state");
-  const auto reply = http_.send("GET", callback_url() + "?state=" + harness::url_escaped(state) +
-                                           "&error=%3Cscript%3Ealert(1)%3C/script%3E&error_description=%3Cb%3Eno%3C/b%3E");
+  const auto reply =
+      http_.send("GET", callback_url() + "?state=" + harness::url_escaped(state) +
+                            "&error=%3Cscript%3Ealert(1)%3C/script%3E&error_description=%3Cb%3Eno%3C/b%3E");
   EXPECT_THAT(reply.status, AnyOf(400, 403));
   EXPECT_THAT(reply.body, Not(HasSubstr("<script>alert")));
   EXPECT_THAT(reply.body, Not(HasSubstr("<b>no")));
@@ -123,7 +126,8 @@ TEST_F(Login, WhoSaysNoIsNotConnected) {
 TEST_F(Login, ACodeThatIsRefusedConnectsNobody) {
   const auto made = expect_authorization();
   const auto state = harness::query_value(made.at("url"), "state");
-  EXPECT_THAT(http_.send("GET", callback_url() + "?code=made-up&state=" + harness::url_escaped(state)).status, AnyOf(400, 403));
+  EXPECT_THAT(http_.send("GET", callback_url() + "?code=made-up&state=" + harness::url_escaped(state)).status,
+              AnyOf(400, 403));
   ASSERT_TRUE(wait_for_authorization(made, "failed"));
   EXPECT_EQ(server_->count("/token", 400), 1U);
   EXPECT_THAT(api_->get("/connections").at("data"), IsEmpty());
@@ -157,8 +161,9 @@ TEST_F(Login, AnotherUsersAuthorizationIsNotFound) {
 }
 
 TEST_F(Login, WhatCannotBeAuthorizedIsRefused) {
-  for (const json& wrong : {json{{"provider", "nobody"}}, json{{"auth", "personal"}}, json{{"auth", "nothing"}}, json{{"grant", "password"}},
-                           json{{"connection", "0190aaaa-0000-7000-8000-000000000001"}}}) {
+  for (const json& wrong :
+       {json{{"provider", "nobody"}}, json{{"auth", "personal"}}, json{{"auth", "nothing"}},
+        json{{"grant", "password"}}, json{{"connection", "0190aaaa-0000-7000-8000-000000000001"}}}) {
     const auto reply = authorize(wrong);
     EXPECT_EQ(reply.status / 100, 4) << wrong << reply.body;
     EXPECT_EQ(reply.header("content-type"), "application/problem+json");
@@ -256,7 +261,8 @@ TEST_F(Login, AScopeThatWasNotGivenIsNamed) {
 TEST_F(Login, ChoicesComeInPagesAndAreSearched) {
   const auto id = connect();
   const auto ask = [&](const std::string& search, const std::string& cursor) {
-    return api_->get("/connections/" + id + "/choices?operation=acme.write_note&param=folder&search=" + search + "&cursor=" + cursor);
+    return api_->get("/connections/" + id + "/choices?operation=acme.write_note&param=folder&search=" + search +
+                     "&cursor=" + cursor);
   };
   std::vector<json> all;
   std::string cursor;

@@ -10,13 +10,13 @@
 namespace patchbay::oauth {
 namespace {
 
+using nlohmann::json;
+using std::chrono::seconds;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::SizeIs;
-using nlohmann::json;
-using std::chrono::seconds;
 
 // Many attempts, soon after each other: a run that waits for its connection does not give up before the test does.
 const json kPatient{{"attempts", 100}, {"first_ms", 200}, {"longest_ms", 3000}};
@@ -57,11 +57,13 @@ TEST_F(Refresh, IsAheadOfTheExpiryAndRotates) {
   activate_echo();
   const auto since = server_->log_position();
   std::size_t fired = 0;
-  ASSERT_TRUE(harness::wait_until([&] {
-    fire(1);
-    ++fired;
-    return server_->count_refreshes(since) >= 3;
-  }, seconds(60), std::chrono::milliseconds(250)));
+  ASSERT_TRUE(harness::wait_until(
+      [&] {
+        fire(1);
+        ++fired;
+        return server_->count_refreshes(since) >= 3;
+      },
+      seconds(60), std::chrono::milliseconds(250)));
   ASSERT_TRUE(wait_for_runs("completed", fired));
   EXPECT_EQ(server_->count("/api/notes", 401, since), 0U);
   EXPECT_EQ(server_->count("/token", 400, since), 0U) << "each refresh token is used once";
@@ -119,8 +121,8 @@ TEST_F(Refresh, ARevokedFamilyWaitsForConsent) {
   expect_to_wait_for_consent(id);
 }
 
-// The server has replaced the refresh token, and its answer was lost. To try the old one again is a reuse; there is no way
-// back, but neither an endless loop.
+// The server has replaced the refresh token, and its answer was lost. To try the old one again is a reuse; there is no
+// way back, but neither an endless loop.
 TEST_F(Refresh, AnAnswerThatIsLostEndsInConsent) {
   const auto id = connect();
   activate_echo(kPatient);
@@ -169,8 +171,8 @@ TEST_F(Refresh, TwoHundredCallsAfterA401MakeOneRequest) {
   EXPECT_THAT(server_->notes(), SizeIs(200));
 }
 
-// The first token lives for 4 s, those after it for an hour. A refresh takes 3 s, so one that began ahead of the expiry is
-// still under way when the calls come.
+// The first token lives for 4 s, those after it for an hour. A refresh takes 3 s, so one that began ahead of the expiry
+// is still under way when the calls come.
 TEST_F(Refresh, TwoHundredCallsOnAnExpiredTokenMakeOneRequest) {
   begin({.server = {{"access_token_seconds", 4}}, .more = "[engine]\nconcurrent_reactions = 200\n"});
   connect();

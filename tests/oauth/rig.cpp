@@ -24,7 +24,8 @@ void OAuth::begin(const RigSettings& settings) {
   server_.emplace(settings.server, folder_.path() / "server.log");
   std::vector<std::string> callbacks;
   const auto part = std::to_string(harness::steady_ns());
-  const auto provider = settings.client ? server_->configuration(settings.token_path) : "[providers.acme]\nbase_url = \"" + server_->url("/api") + "\"\n";
+  const auto provider = settings.client ? server_->configuration(settings.token_path)
+                                        : "[providers.acme]\nbase_url = \"" + server_->url("/api") + "\"\n";
   for (int i = 0; i < settings.hosts; ++i) {
     const auto folder = folder_.path() / (part + "-" + std::to_string(i));
     std::filesystem::create_directories(folder);
@@ -67,8 +68,10 @@ harness::Page OAuth::sign_in(const json& made, const std::string& account, const
 std::string OAuth::connect(const json& more, const std::string& account) {
   const auto made = expect_authorization(more);
   const auto page = sign_in(made, account);
-  if (page.reply.status != 200) throw std::runtime_error("callback: " + std::to_string(page.reply.status) + " " + page.reply.body);
-  if (!wait_for_authorization(made, "completed")) throw std::runtime_error("not connected: " + authorization(made).dump());
+  if (page.reply.status != 200)
+    throw std::runtime_error("callback: " + std::to_string(page.reply.status) + " " + page.reply.body);
+  if (!wait_for_authorization(made, "completed"))
+    throw std::runtime_error("not connected: " + authorization(made).dump());
   return authorization(made).at("connection");
 }
 
@@ -89,7 +92,8 @@ std::string OAuth::activate_echo(const json& retry) {
              {"after", {"fired"}},
              {"params", {{"text", "{{ fired.note.text }}"}}}};
   if (!retry.is_null()) write["retry"] = retry;
-  const json flow{{"name", "Echo"}, {"nodes", {{{"id", "fired"}, {"trigger", "acme.note_fired"}, {"connection", kAcme}}, write}}};
+  const json flow{{"name", "Echo"},
+                  {"nodes", {{{"id", "fired"}, {"trigger", "acme.note_fired"}, {"connection", kAcme}}, write}}};
   auto id = api_->create_flow(flow);
   api_->activate(id);
   return id;
@@ -102,7 +106,8 @@ void OAuth::fire(int count, const std::string& text) {
 }
 
 bool OAuth::wait_for_runs(const std::string& status, std::size_t count, std::chrono::seconds limit) {
-  return wait_until([&] { return api_->count_runs("status=" + status) >= count; }, limit, std::chrono::milliseconds(50));
+  return wait_until([&] { return api_->count_runs("status=" + status) >= count; }, limit,
+                    std::chrono::milliseconds(50));
 }
 
 std::string OAuth::step_status(const std::string& node) {

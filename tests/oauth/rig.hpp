@@ -39,19 +39,22 @@ class OAuth : public ::testing::Test {
   nlohmann::json authorization(const nlohmann::json& made);
   bool wait_for_authorization(const nlohmann::json& made, const std::string& status);
   // Opens the address as this account does; parameters: more of the request ("&decision=deny").
-  harness::Page sign_in(const nlohmann::json& made, const std::string& account = "ada", const std::string& parameters = {});
+  harness::Page sign_in(const nlohmann::json& made, const std::string& account = "ada",
+                        const std::string& parameters = {});
   // All of it: authorize, sign in, and the connection's id.
   std::string connect(const nlohmann::json& more = nlohmann::json::object(), const std::string& account = "ada");
 
   nlohmann::json connection(const std::string& id) { return api_->get("/connections/" + id); }
   nlohmann::json test(const std::string& id);
-  bool wait_for_state(const std::string& id, const std::string& state, std::chrono::seconds limit = std::chrono::seconds(30));
+  bool wait_for_state(const std::string& id, const std::string& state,
+                      std::chrono::seconds limit = std::chrono::seconds(30));
 
   // A flow that writes a note for each that is fired, active; its id.
   std::string activate_echo(const nlohmann::json& retry = nullptr);
   // Acme sends so many webhooks to the host; all are taken.
   void fire(int count = 1, const std::string& text = "hello");
-  bool wait_for_runs(const std::string& status, std::size_t count, std::chrono::seconds limit = std::chrono::seconds(60));
+  bool wait_for_runs(const std::string& status, std::size_t count,
+                     std::chrono::seconds limit = std::chrono::seconds(60));
   // The status of that node's step in the only run; empty: it has none yet.
   std::string step_status(const std::string& node);
 

@@ -18,10 +18,13 @@ std::string escaped(std::string_view text) {
   constexpr char kHex[] = "0123456789ABCDEF";
   std::string out;
   for (const char c : text) {
-    const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
+    const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' ||
+                       c == '.' || c == '_' || c == '~';
     const auto byte = static_cast<unsigned char>(c);
-    if (plain) out += c;
-    else out += {'%', kHex[byte >> 4], kHex[byte & 15]};
+    if (plain)
+      out += c;
+    else
+      out += {'%', kHex[byte >> 4], kHex[byte & 15]};
   }
   return out;
 }
@@ -37,8 +40,11 @@ struct Acme {
   // A hook with our URL is brought up to date by Acme itself, so there is never a second one.
   operation watch(call c) {
     if (c.name() != "note_fired") co_return c.ok().next_in(1);
-    http create{"POST", at(c, "/hooks"), c.object().add("url", c.callback_url()).add("secret", c.callback_secret()).text(),
-                patchbay::expand | patchbay::repeat, {{"Content-Type", "application/json"}}};
+    http create{"POST",
+                at(c, "/hooks"),
+                c.object().add("url", c.callback_url()).add("secret", c.callback_secret()).text(),
+                patchbay::expand | patchbay::repeat,
+                {{"Content-Type", "application/json"}}};
     auto made = co_await c.ask(create);
     if (!made.ok()) co_return c.fail(made);
     const auto id = c.json(made.body, "/id");
@@ -77,7 +83,8 @@ struct Acme {
         const auto number = number_in(c.look(note, "/id"));
         if (number <= last) continue;
         last = number;
-        if (!first && c.emit(std::to_string(number), note) != PBAY_OK) co_return c.fail(PBAY_E_REMOTE, "a note is no JSON object");
+        if (!first && c.emit(std::to_string(number), note) != PBAY_OK)
+          co_return c.fail(PBAY_E_REMOTE, "a note is no JSON object");
       }
       more = first && last > before;  // what was there already is only stepped over
     }
@@ -88,7 +95,8 @@ struct Acme {
     http ask = c.name() == "write_note" ? write(c) : c.name() == "read_notes" ? read(c) : folders(c);
     auto answer = co_await c.ask(ask);
     if (!answer.ok()) co_return c.fail(answer);
-    if (c.json_type(answer.body, "") != PBAY_JSON_OBJECT) co_return c.fail(PBAY_E_REMOTE, "Acme's answer is no JSON object");
+    if (c.json_type(answer.body, "") != PBAY_JSON_OBJECT)
+      co_return c.fail(PBAY_E_REMOTE, "Acme's answer is no JSON object");
     if (c.name() == "list_folders") co_return c.ok().output(choices(c, answer.body));
     co_return c.ok().output(answer.body);
   }
@@ -97,7 +105,11 @@ struct Acme {
   static http write(const call& c) {
     auto note = c.object().add("text", c.param("/text"));
     if (const auto folder = c.param("/folder"); !folder.empty()) std::move(note).add("folder", folder);
-    return {"POST", at(c, "/notes"), std::move(note).text(), 0, {{"Content-Type", "application/json"}, {"Idempotency-Key", std::string(c.key())}}};
+    return {"POST",
+            at(c, "/notes"),
+            std::move(note).text(),
+            0,
+            {{"Content-Type", "application/json"}, {"Idempotency-Key", std::string(c.key())}}};
   }
 
   static http read(const call& c) {
@@ -106,14 +118,16 @@ struct Acme {
   }
 
   static http folders(const call& c) {
-    return {"GET", at(c, "/folders?limit=100&search=" + escaped(c.param("/search")) + "&cursor=" + escaped(c.param("/cursor")))};
+    return {"GET", at(c, "/folders?limit=100&search=" + escaped(c.param("/search")) +
+                             "&cursor=" + escaped(c.param("/cursor")))};
   }
 
   static std::string choices(const call& c, std::string_view page) {
     std::string list;
     for (std::size_t i = 0; i < c.json_count(page, "/folders"); ++i) {
       const auto folder = "/folders/" + std::to_string(i);
-      list += (i == 0 ? "" : ",") + c.object().add("value", c.json(page, folder + "/id")).add("label", c.json(page, folder + "/name")).text();
+      list += (i == 0 ? "" : ",") +
+              c.object().add("value", c.json(page, folder + "/id")).add("label", c.json(page, folder + "/name")).text();
     }
     const auto next = c.json_type(page, "/next") == PBAY_JSON_STRING ? c.quote(c.look(page, "/next")) : "null";
     return c.object().raw("choices", "[" + list + "]").raw("next", next).text();
