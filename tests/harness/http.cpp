@@ -40,13 +40,15 @@ nlohmann::json Reply::json() const { return nlohmann::json::parse(body); }
 
 struct Http::Impl {
   CURL* easy = curl_easy_init();
+  Cookies cookies = Cookies::ignored;
   ~Impl() { curl_easy_cleanup(easy); }
 };
 
-Http::Http() {
+Http::Http(Cookies cookies) {
   static std::once_flag once;
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
   impl_ = std::make_unique<Impl>();
+  impl_->cookies = cookies;
 }
 
 Http::~Http() = default;
@@ -54,7 +56,7 @@ Http::~Http() = default;
 Reply Http::send(const std::string& method, const std::string& url, const Headers& headers, std::string_view body,
                  std::chrono::milliseconds limit) {
   CURL* easy = impl_->easy;
-  curl_easy_reset(easy);  // keeps the connection
+  curl_easy_reset(easy);  // keeps the connection, and the cookies
   Reply reply;
   curl_slist* list = curl_slist_append(nullptr, "Expect:");
   for (const auto& [name, value] : headers) {
@@ -70,6 +72,7 @@ Reply Http::send(const std::string& method, const std::string& url, const Header
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, &reply);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, append_header);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, &reply);
+  if (impl_->cookies == Cookies::kept) curl_easy_setopt(easy, CURLOPT_COOKIEFILE, "");  // no file, in memory
   if (method == "HEAD") curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   if (!body.empty() || method == "POST" || method == "PUT") {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.data() == nullptr ? "" : body.data());

@@ -22,10 +22,12 @@ struct Reply {
   [[nodiscard]] nlohmann::json json() const;                           // throws when the body is no JSON
 };
 
+enum class Cookies { ignored, kept };
+
 // A blocking HTTP client over one kept connection. One thread.
 class Http {
  public:
-  Http();
+  explicit Http(Cookies cookies = Cookies::ignored);
   ~Http();
   Http(const Http&) = delete;
   Http& operator=(const Http&) = delete;
