@@ -159,6 +159,7 @@ const std::vector<Binding>& bindings() {
       PATCHBAY_SETTING("database.url", database_url, "sqlite:FILE, or postgresql://user:password@host:port/name"),
       PATCHBAY_SETTING("database.migrate_at_start", migrate_at_start, "bring an older schema up to date by itself"),
       PATCHBAY_SETTING("vault.key_file", key_file, "keys that seal credentials; also PATCHBAY_KEY_FILE"),
+      PATCHBAY_SETTING("oauth.authorization_lifetime", authorization_lifetime, "for a person to sign in at a provider"),
       PATCHBAY_SETTING("plugins.folder", plugin_folder, "where the .so files are"),
       PATCHBAY_SETTING("plugins.private_folder", plugin_private_folder, "where copies are loaded from; empty: temporary"),
       PATCHBAY_SETTING("plugins.watch", watch_plugins, "load what is dropped into the folder, or changed in it"),

@@ -45,6 +45,7 @@ struct Config {
   std::chrono::milliseconds plugin_hang{10'000};
   std::map<std::string, plugin::RegistrySettings::Override> providers;
   std::map<std::string, vault::ProviderAccess::Client> oauth_clients;  // by provider
+  std::chrono::milliseconds authorization_lifetime{15 * 60 * 1000};
   egress::CurlSettings egress;
   identity::IdentitySettings identity;
   engine::EngineSettings engine;

@@ -237,8 +237,9 @@ class Workshop {
     auto& provider = config_.providers[manifest.id];
     if (provider.base_url.empty() && !manifest.base_url.empty()) provider.base_url = urls_.value(manifest.id, urls_.value("sink", ""));
     provider.allowed_hosts.emplace_back("127.0.0.1");
-    if (manifest.auth.empty()) return {};
-    const auto& auth = manifest.auth.front();
+    const auto found = std::ranges::find_if(manifest.auth, [](const auto& scheme) { return !scheme.fields.empty(); });
+    if (found == manifest.auth.end()) return {};
+    const auto& auth = *found;
     vault::NewConnection wanted{manifest.id, "my " + manifest.id, auth.id, {}};
     for (const auto& field : auth.fields) wanted.fields[field] = Secret(std::string(kToken));
     auto made = connections.create(user_, std::move(wanted));

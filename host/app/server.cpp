@@ -170,6 +170,7 @@ class Host {
     const auto secret = random_token(32);
     accounts_.emplace(loop_, *plain_client_, *client_, *connections_);
     authorizations_.emplace(*database_, *vault_, system_clock(), *connections_, *accounts_);
+    authorizations_->set_lifetime(config_.authorization_lifetime);
     choices_.emplace(loop_, system_clock(), *registry_);
     auto api = api::Api::start({*identity_, *connections_, *accounts_, *authorizations_, *choices_, *registry_, *database_, engine_->flows(),
                                 [this](const std::string& provider) { return reload_plugin(provider); },

@@ -41,6 +41,7 @@ struct HttpRequest {
   // Set by CredentialSource::authorize. They are for the request's own origin, as all credentials are.
   std::shared_ptr<const Signer> signer;                         // signs each attempt as the last thing (signer.hpp)
   std::shared_ptr<const ClientCertificate> client_certificate;  // shown when the server asks (client_certificate.hpp)
+  bool once = false;        // on a connection of its own: libcurl sends again what one that was kept has swallowed
   bool repeatable = false;  // may be sent again on a connection error or 502, 503, 504 (GET, HEAD, PUT, DELETE always)
   std::chrono::milliseconds timeout{30'000};
 };

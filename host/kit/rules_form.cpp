@@ -27,12 +27,9 @@ std::set<std::string> known_scopes(const json& manifest) {
   std::set<std::string> scopes;
   const auto schemes = manifest.value("auth", json::object());
   for (const auto& [id, auth] : schemes.items()) {
-    const auto declared = auth.value("scopes", json());
-    if (declared.is_object()) {
-      for (const auto& [scope, text] : declared.items()) scopes.insert(scope);
-    } else if (declared.is_array()) {
-      for (const auto& scope : declared) scopes.insert(scope.get<std::string>());
-    }
+    if (auth.value("type", "") == "oauth2") return {};  // its "scopes" are asked for always, and others with them
+    const auto declared = auth.value("scopes", std::vector<std::string>{});
+    scopes.insert(declared.begin(), declared.end());
   }
   return scopes;
 }

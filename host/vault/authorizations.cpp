@@ -16,7 +16,6 @@ using plugin::OAuthGrant;
 using store::Param;
 using store::Transaction;
 
-constexpr Duration kLifetime = std::chrono::minutes{15};
 constexpr std::int64_t kPendingPerUser = 50;
 constexpr std::chrono::milliseconds kPatience{10'000};
 
@@ -74,7 +73,7 @@ Result<Authorization> Authorizations::begin(UserId user, const AuthorizationWish
   row.name = wish.name;
   row.connection = wish.connection;
   row.created = now;
-  row.expires = now + kLifetime;
+  row.expires = now + lifetime_;
   std::optional<Connection> before;
   if (!wish.connection.is_nil()) {
     auto found = connections_.find(user, wish.connection);

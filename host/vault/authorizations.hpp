@@ -44,6 +44,7 @@ class Authorizations {
       : database_(database), vault_(vault), clock_(clock), connections_(connections), accounts_(accounts) {}
   // Where providers send people back to: "https://example.org/oauth2/callback". Before the first begin().
   void set_callback_url(std::string url) { callback_url_ = std::move(url); }
+  void set_lifetime(Duration lifetime) { lifetime_ = lifetime; }  // of one that nobody finishes; likewise
 
   // Errc::invalid: what is wrong with the wish; exhausted: too many are under way; else as the provider answers.
   Result<Authorization> begin(UserId user, const AuthorizationWish& wish);
@@ -70,6 +71,7 @@ class Authorizations {
   Connections& connections_;
   Accounts& accounts_;
   std::string callback_url_;
+  Duration lifetime_ = std::chrono::minutes{15};
 };
 
 }  // namespace patchbay::vault

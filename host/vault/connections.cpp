@@ -56,6 +56,7 @@ void Connections::Impl::keep(const Connection& connection, const Fields& fields)
     made.connection.auth = found->id;
     made.renewable = is_renewable(*found, fields);
     if (found->oauth) made.lead = found->oauth->lead;
+    if (connection.expires) made.lead = std::min(made.lead, (*connection.expires - connection.updated) / 4);  // of tokens that live short
     auto credentials = RequestCredentials::make(*found, fields);
     if (credentials) made.credentials = *std::move(credentials);
     else made.fault = credentials.error().message + ": connect the account again";
@@ -173,6 +174,9 @@ Result<> Connections::load_changed() {
 Result<Connection> Connections::create(UserId user, NewConnection wanted) {
   if (auto checked = impl_->check(wanted); !checked) return std::unexpected(checked.error());
   const auto scheme = impl_->scheme(wanted.provider, wanted.auth);
+  if (auto usable = RequestCredentials::make(*scheme, wanted.fields); !usable && !scheme->oauth) {
+    return fail(Errc::invalid, "auth: " + usable.error().message);
+  }
   return sign_in({.user = user,
                   .provider = wanted.provider,
                   .auth = scheme->id,

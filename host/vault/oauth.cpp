@@ -197,6 +197,7 @@ egress::HttpRequest client_request(const OAuthParty& party, const std::string& u
   request.method = "POST";
   request.url = url;
   request.provider = party.provider;
+  request.once = true;  // a refresh token that rotates counts as stolen when it comes twice
   request.headers = {{"Content-Type", "application/x-www-form-urlencoded"}, {"Accept", "application/json"}};
   if (const auto target = egress::parse_target(url)) {
     request.allowed_hosts = std::make_shared<const std::vector<std::string>>(1, std::string(target->host()));

@@ -2,7 +2,9 @@
 
 #include <string>
 
+#include "egress/client_certificate.hpp"
 #include "egress/http_client.hpp"
+#include "egress/signer.hpp"
 #include "plugin/auth_scheme.hpp"
 #include "vault/fields.hpp"
 
@@ -22,6 +24,8 @@ class RequestCredentials {
   std::string header_;
   std::string query_;
   Secret value_;
+  std::shared_ptr<const egress::Signer> signer_;
+  std::shared_ptr<const egress::ClientCertificate> certificate_;
 };
 
 }  // namespace patchbay::vault

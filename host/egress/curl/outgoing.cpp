@@ -116,6 +116,7 @@ Result<> Outgoing::build(const HttpRequest& request, Timestamp now, bool with_se
     body_ = expanded_body_;
   }
   if (with_secrets) client_certificate_ = request.client_certificate;
+  once_ = request.once;
   signed_ = with_secrets && request.signer != nullptr;
   if (auto added = signed_ ? add_signed_headers(request, now) : add_headers(request, replaces); !added) return added;
   if (!has_type_) add_line("Content-Type:");  // libcurl would say that it is a form
@@ -259,6 +260,7 @@ void Outgoing::wipe() {
   lines_.clear();
   accept_encoding_.clear();
   client_certificate_.reset();
+  once_ = false;
   signed_ = false;
   has_type_ = false;
 }

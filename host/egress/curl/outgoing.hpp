@@ -37,6 +37,7 @@ class Outgoing {
   // For CURLOPT_HTTPHEADER; libcurl only reads it.
   [[nodiscard]] curl_slist* headers() { return lines_.empty() ? nullptr : lines_.data(); }
   [[nodiscard]] const std::string& accept_encoding() const { return accept_encoding_; }  // asked for; empty: not
+  [[nodiscard]] bool is_sent_once() const { return once_; }
   [[nodiscard]] bool is_signed() const { return signed_; }  // then libcurl must not write the path in its own way
   [[nodiscard]] const std::shared_ptr<const ClientCertificate>& client_certificate() const {
     return client_certificate_;
@@ -69,6 +70,7 @@ class Outgoing {
   std::vector<curl_slist> lines_;
   std::string accept_encoding_;
   std::shared_ptr<const ClientCertificate> client_certificate_;
+  bool once_ = false;
   bool signed_ = false;
   bool has_type_ = false;
   bool holds_secrets_ = false;

@@ -112,6 +112,10 @@ Result<> Transfer::begin(const std::string& method, Outgoing& outgoing, const Ta
     path_as_is_ = outgoing.is_signed();
     set(easy_, CURLOPT_PATH_AS_IS, path_as_is_ ? 1L : 0L, ok);
   }
+  if (outgoing.is_sent_once() != fresh_) {
+    fresh_ = outgoing.is_sent_once();
+    set(easy_, CURLOPT_FRESH_CONNECT, fresh_ ? 1L : 0L, ok);
+  }
   set_certificate(outgoing.client_certificate(), ok);
   if (!ok) return fail(Errc::invalid, "libcurl refuses the request");
   return {};

@@ -74,6 +74,7 @@ class Transfer {
   std::string custom_method_;
   std::string accept_encoding_;
   bool path_as_is_ = false;
+  bool fresh_ = false;
   std::shared_ptr<const ClientCertificate> certificate_;  // libcurl looks at its key until it is told another
 
   // of the present attempt
