@@ -21,8 +21,6 @@ using store::Transaction;
 constexpr std::size_t kLongestName = 80;
 constexpr std::size_t kLongestField = 8 << 10;
 
-std::string purpose_of(ConnectionId id) { return "credential/" + id.to_string(); }
-
 Connection to_connection(const Row& row) {
   return {.id = ConnectionId::parse(row.text(0)).value_or(ConnectionId{}),
           .user = UserId::parse(row.text(1)).value_or(UserId{}),
@@ -232,7 +230,7 @@ Result<> Connections::Impl::load(ConnectionId only) {
   });
   if (!read) return read;
   for (const auto& [connection, envelope] : all) {
-    auto payload = vault.open_envelope(envelope, purpose_of(connection.id));
+    auto payload = vault.open_envelope(envelope, credential_purpose(connection.id, connection.user));
     if (!payload) {
       return fail(payload.error().code, fmt::format("the credentials of connection '{}' cannot be read: {}",
                                                     connection.name, payload.error().message));
@@ -258,7 +256,8 @@ Result<Connection> Connections::create(UserId user, NewConnection wanted) {
   const auto id = connection.id.to_string();
   const auto owner = user.to_string();
   const auto credential = CredentialId::make(now).to_string();
-  const auto sealed = impl_->vault.seal(to_payload(wanted.fields), purpose_of(connection.id));
+  const auto sealed = impl_->vault.seal(to_payload(wanted.fields), credential_purpose(connection.id, user));
+  if (!sealed) return std::unexpected(sealed.error());
   auto written = impl_->database.write([&](Transaction& transaction) -> Result<> {
     auto added = transaction.execute(
         "INSERT INTO connections (id, user_id, provider, name, auth_type, state, created_at, updated_at) "
@@ -270,7 +269,7 @@ Result<Connection> Connections::create(UserId user, NewConnection wanted) {
     added = transaction.execute(
         "INSERT INTO credentials (id, connection_id, version, state, sealed, created_at) "
         "VALUES ($1, $2, 1, 'active', $3, $4)",
-        {std::string_view(credential), std::string_view(id), store::Blob{sealed}, micros(now)});
+        {std::string_view(credential), std::string_view(id), store::Blob{*sealed}, micros(now)});
     if (!added) return std::unexpected(added.error());
     return {};
   });
