@@ -230,8 +230,7 @@ Result<std::vector<KeyName>> Vault::present_keys() const {
   std::vector<KeyName> names;
   for (const auto& asked : impl_->providers) {
     const auto keys = asked->provider->keys();
-    if (!keys && (impl_->failover == Failover::strict || !is_outage(keys.error().code))) return std::unexpected(keys.error());
-    if (!keys) continue;
+    if (!keys) return std::unexpected(keys.error());
     for (const auto& key : *keys) {
       if (key.state == KeyState::active) names.push_back({std::string(asked->provider->id()), key.id});
     }

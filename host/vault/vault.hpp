@@ -67,7 +67,7 @@ class Vault {
 
   // Which keys an envelope names; empty: it is none. Says nothing about whether it opens.
   [[nodiscard]] static std::vector<KeyName> keys_of(std::string_view envelope);
-  // What keys_of() a secret would have that is sealed now.
+  // What keys_of() a secret would have that is sealed now, with all providers that are to wrap at work.
   [[nodiscard]] Result<std::vector<KeyName>> present_keys() const;
   [[nodiscard]] static bool is_present(std::string_view envelope, const std::vector<KeyName>& present);
 

@@ -39,7 +39,9 @@ int version_in(std::string_view text) {
 
 // {"plaintext": "..."} of one answer. The copies in the JSON are overwritten.
 Result<Secret> plaintext_of(json& item) {
-  if (item.contains("error")) return fail(Errc::denied, "transit does not decrypt it: " + item["error"].dump());
+  if (const auto error = item.find("error"); error != item.end() && error->is_string() && *error != "") {
+    return fail(Errc::denied, "transit does not decrypt it: " + error->get<std::string>());
+  }
   const auto text = item.find("plaintext");
   if (text == item.end() || !text->is_string()) return fail(Errc::unavailable, "transit answers without a plaintext");
   auto& digits = text->get_ref<std::string&>();
