@@ -152,7 +152,8 @@ Result<RingKey> KeyRing::find(std::string_view id) {
 
 std::vector<KeyInfo> KeyRing::keys() {
   std::vector<KeyInfo> infos;
-  for (const auto& key : *present()) infos.push_back({key.id, key.state});
+  const auto keys = present();
+  for (const auto& key : *keys) infos.push_back({key.id, key.state});
   return infos;
 }
 

@@ -1,4 +1,6 @@
 // What every key provider promises (keys/key_provider.hpp), by all that there are.
+#include <fstream>
+
 #include <gmock/gmock.h>
 
 #include "unit/vault/key_places.hpp"
@@ -26,7 +28,8 @@ class KeyProviderTest : public WithKeyPlace {
   WrappedKey wrap() { return provider_->wrap(data_key_, "watch/1/ada").value(); }
   std::vector<KeyState> states() {
     std::vector<KeyState> states;
-    for (const auto& key : provider_->keys().value()) states.push_back(key.state);
+    const auto keys = provider_->keys().value();
+    for (const auto& key : keys) states.push_back(key.state);
     return states;
   }
 

@@ -1,6 +1,7 @@
 #include "vault/reseal.hpp"
 
 #include <filesystem>
+#include <fstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
