@@ -173,6 +173,7 @@ class Workshop {
     config_.database_url = "sqlite:" + folder_.path() + "/patchbay.db";
     config_.vault = {};
     config_.vault.key_file = folder_.path() + "/patchbay.key";
+    config_.core_dumps = true;  // who writes a plugin debugs it, and the accounts are simulated
     config_.port_file = folder_.path() + "/port";
     config_.plugin_folder = folder_.path() + "/plugins";
     config_.trust = {};
