@@ -56,6 +56,19 @@ std::vector<ListedKey> keys_of(const vault::Vault& vault, std::map<KeyName, std:
   return listed;
 }
 
+// Records that could not be read any more if the key were dropped.
+Result<std::int64_t> count_needing(vault::KeyProvider& provider, const std::string& key, std::map<KeyName, std::int64_t> counts) {
+  std::int64_t needing = counts[{std::string(provider.id()), key}];
+  if (!provider.drops_older()) return needing;
+  const auto keys = provider.keys();
+  if (!keys) return std::unexpected(keys.error());
+  for (const auto& older : *keys) {
+    if (older.id == key) break;
+    needing += counts[{std::string(provider.id()), older.id}];
+  }
+  return needing;
+}
+
 }  // namespace
 
 Result<> create_vault_key(const Context& context) {
@@ -131,8 +144,11 @@ Result<> drop_vault_key(const Context& context, const std::string& wanted, const
   const std::string id((*provider)->id());
   auto counts = vault::count_keys(**database);
   if (!counts) return std::unexpected(counts.error());
-  if (const auto used = (*counts)[{id, key}]; used > 0) {
-    return fail(Errc::conflict, fmt::format("{} records are sealed with key '{}': `patchbay keys re-encrypt` first", used, key));
+  const auto needing = count_needing(**provider, key, *std::move(counts));
+  if (!needing) return std::unexpected(needing.error());
+  if (*needing > 0) {
+    return fail(Errc::conflict, fmt::format("{} records are sealed with key '{}'{}: `patchbay keys re-encrypt` first", *needing, key,
+                                            (*provider)->drops_older() ? " or an older one" : ""));
   }
   if (auto dropped = (*provider)->drop(key); !dropped) return dropped;
   context.output.print({{"provider", id}, {"id", key}, {"state", "dropped"}}, {fmt::format("key {} of {} is dropped", key, id)});

@@ -51,8 +51,9 @@ class KeyProvider {
   virtual Result<std::vector<KeyInfo>> keys() = 0;
   // Makes a key that wraps from now on; the id. Errc::conflict: this provider's keys are made elsewhere, and where.
   virtual Result<std::string> rotate() = 0;
-  // Nothing can be unwrapped with it any more. Errc::conflict: it is the active one, or must be removed elsewhere.
+  // Nothing can be unwrapped with it any more, nor with those before it where drops_older() says so. Errc::conflict: it is the active one, or must be removed elsewhere.
   virtual Result<> drop(std::string_view key_id) = 0;
+  [[nodiscard]] virtual bool drops_older() const { return false; }
 };
 
 }  // namespace patchbay::vault

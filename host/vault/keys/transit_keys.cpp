@@ -72,6 +72,7 @@ class TransitKeys final : public KeyProvider {
   Result<std::vector<KeyInfo>> keys() override;
   Result<std::string> rotate() override;
   Result<> drop(std::string_view key_id) override;
+  [[nodiscard]] bool drops_older() const override { return true; }
 
  private:
   // operation: "encrypt/patchbay". Answers of 2xx, and those that hold batch_results.

@@ -6,7 +6,11 @@
 #include <string>
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
+#include "harness/clock.hpp"
+#include "harness/process.hpp"
+#include "harness/scratch.hpp"
 #include "support/soft_token.hpp"
 #include "support/transit_server.hpp"
 #include "vault/keys/local_keys.hpp"
@@ -64,10 +68,41 @@ class Pkcs11Place final : public KeyPlace {
   support::SoftToken token_;
 };
 
+// The real program, where there is one in the PATH: a server in memory ("vault server -dev").
+class DevVaultPlace final : public KeyPlace {
+ public:
+  static bool is_installed() { return std::system("command -v vault > /dev/null 2>&1") == 0; }
+
+  DevVaultPlace()
+      : port_(harness::free_port()),
+        server_({.program = "/usr/bin/env",
+                 .arguments = {"vault", "server", "-dev", "-dev-no-store-token", "-dev-root-token-id=s.token", "-dev-listen-address=127.0.0.1:" + std::to_string(port_)}}) {
+    ::setenv("PATCHBAY_VAULT_TRANSIT_TOKEN", "s.token", 1);
+    EXPECT_TRUE(harness::wait_until([this] { return run("status"); }));
+    EXPECT_TRUE(run("secrets enable transit") && run("write -f transit/keys/patchbay"));
+  }
+  ~DevVaultPlace() override { ::unsetenv("PATCHBAY_VAULT_TRANSIT_TOKEN"); }
+  std::unique_ptr<KeyProvider> provider() override {
+    return make_transit_keys({.url = url(), .name_space = "", .token_file = "", .ca_file = "", .timeout = std::chrono::milliseconds(1000)}).value();
+  }
+  void go_away() override { ::kill(server_.pid(), SIGSTOP); }
+  void come_back() override { ::kill(server_.pid(), SIGCONT); }
+
+ private:
+  [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  [[nodiscard]] bool run(const std::string& command) const {
+    return std::system(("VAULT_TOKEN=s.token VAULT_ADDR=" + url() + " vault " + command + " > /dev/null 2>&1").c_str()) == 0;
+  }
+
+  std::uint16_t port_;
+  harness::Process server_;
+};
+
 // nullptr: what it needs is not installed here.
 inline std::unique_ptr<KeyPlace> make_key_place(const std::string& kind, const std::filesystem::path& folder) {
   if (kind == "transit") return std::make_unique<TransitPlace>();
   if (kind == "local") return std::make_unique<LocalPlace>(folder);
+  if (kind == "vault") return DevVaultPlace::is_installed() ? std::make_unique<DevVaultPlace>() : nullptr;
   if (!support::SoftToken::is_installed()) return nullptr;
   return std::make_unique<Pkcs11Place>(folder);
 }
@@ -80,7 +115,8 @@ class WithKeyPlace : public ::testing::TestWithParam<const char*> {
     std::filesystem::remove_all(root_);
     std::filesystem::create_directories(root_);
     place_ = make_key_place(GetParam(), root_);
-    if (!place_) GTEST_SKIP() << "softhsm2 is not installed (tools/deps install test)";
+    const bool is_vault = GetParam() == std::string_view("vault");
+    if (!place_) GTEST_SKIP() << (is_vault ? "no program vault is in the PATH" : "softhsm2 is not installed (tools/deps install test)");
   }
   void TearDown() override {
     place_.reset();
