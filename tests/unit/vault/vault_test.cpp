@@ -195,6 +195,21 @@ TEST_F(VaultTest, NamesWhatTheConfigurationDoesNot) {
   }
 }
 
+TEST_F(VaultTest, TakesItsKeysFromASystemdCredential) {
+  write(line_of("k1", 'a'), 0440);
+  VaultSettings settings;
+  settings.credential = "key";
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+  EXPECT_THAT(Vault::open(settings).error().message, HasSubstr("LoadCredential=key:"));
+  ::setenv("CREDENTIALS_DIRECTORY", root_.c_str(), 1);
+  const auto vault = Vault::open(settings).value();
+  EXPECT_TRUE(vault->open_envelope(seal(*vault, "secret"), kPurpose));
+  EXPECT_EQ(vault->providers().front()->rotate().error().code, Errc::conflict);
+  settings.credential = "../key";
+  EXPECT_EQ(Vault::open(settings).error().code, Errc::invalid);
+  ::unsetenv("CREDENTIALS_DIRECTORY");
+}
+
 TEST_F(VaultTest, MakesAKeyFileOnceAndForItsOwnerOnly) {
   ASSERT_TRUE(Vault::create_key_file(file_));
   struct stat info {};
