@@ -18,6 +18,7 @@ pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(P11_KIT REQUIRED p11-kit-1)
 pkg_check_modules(PISTACHE REQUIRED IMPORTED_TARGET libpistache)
 
 # Header-only ones stand in /usr/include and need no flags: Boost.Asio, Beast, DLL; CLI11; valijson; nlohmann/json.

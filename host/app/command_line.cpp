@@ -84,10 +84,27 @@ void add_account_commands(CLI::App& app, Arguments& arguments) {
     arguments.command = [=](const Context& context) { return create_api_key(context, *email, *name); };
   });
 
+}
+
+void add_vault_commands(CLI::App& app, Arguments& arguments) {
+  auto provider = std::make_shared<std::string>();
+  auto id = std::make_shared<std::string>();
   auto* keys = app.add_subcommand("keys", "The vault's keys")->require_subcommand(1);
-  keys->add_subcommand("init", "Make the key file that seals credentials")->callback([&] {
-    arguments.command = create_vault_key;
-  });
+  const auto add = [&](const char* name, const char* help, std::function<Result<>(const Context&)> command) {
+    auto* added = keys->add_subcommand(name, help);
+    added->callback([&arguments, command] { arguments.command = command; });
+    return added;
+  };
+  add("init", "Make the key file that seals credentials", create_vault_key);
+  add("list", "The keys, their states, and how many records each one opens", list_vault_keys);
+  auto* rotate = add("rotate", "Make a new key that seals from now on; running hosts follow",
+                     [provider](const Context& context) { return rotate_vault_keys(context, *provider); });
+  rotate->add_option("--provider", *provider, "local, transit or pkcs11; default: the first one of vault.providers");
+  add("re-encrypt", "Seal everything with the present keys, while hosts run; may be stopped and called again", reseal_vault);
+  auto* drop = add("drop", "Make an old key unusable; refused while a record needs it",
+                   [provider, id](const Context& context) { return drop_vault_key(context, *provider, *id); });
+  drop->add_option("key", *id)->required();
+  drop->add_option("--provider", *provider, "of the key; default: the first one of vault.providers");
 }
 
 void add_plugin_commands(CLI::App& app, Arguments& arguments) {
@@ -304,6 +321,7 @@ int run(int argc, char** argv) {
   app.add_flag("--json", arguments.json, "print JSON");
   add_database_commands(app, arguments);
   add_account_commands(app, arguments);
+  add_vault_commands(app, arguments);
   add_plugin_commands(app, arguments);
   add_flow_commands(app, arguments);
   add_run_commands(app, arguments);

@@ -20,7 +20,17 @@ struct Context {
 Result<> migrate_database(const Context& context, std::optional<int> version);
 Result<> add_user(const Context& context, const std::string& email, bool admin);
 Result<> create_api_key(const Context& context, const std::string& email, const std::string& name);
+
+// The vault's keys (docs/keys.md). Hosts may work on the database meanwhile.
 Result<> create_vault_key(const Context& context);
+Result<> list_vault_keys(const Context& context);
+// provider: empty for the first one of the configuration, here and below.
+Result<> rotate_vault_keys(const Context& context, const std::string& provider);
+// Seals everything with the present keys; goes on where it was stopped.
+Result<> reseal_vault(const Context& context);
+// Errc::conflict while something is sealed with it: how much.
+Result<> drop_vault_key(const Context& context, const std::string& provider, const std::string& key);
+
 Result<> list_plugins(const Context& context);
 // Loads a file in this process and says whether it can be used.
 Result<> probe_plugin(const Context& context, const std::string& file);

@@ -57,6 +57,12 @@ Result<> read(const std::string& text, std::chrono::duration<Rep, Period>& into)
   return {};
 }
 
+Result<> read(const std::string& text, vault::Failover& into) {
+  if (text != "strict" && text != "fallback") return fail(Errc::invalid, "must be strict or fallback");
+  into = text == "strict" ? vault::Failover::strict : vault::Failover::fallback;
+  return {};
+}
+
 Result<> read(const std::string& text, log::Level& into) {
   if (!log::parse_level(text, into)) return fail(Errc::invalid, "must be trace, debug, info, warn, error or off");
   return {};
@@ -118,6 +124,7 @@ std::string show(Value wanted) {
   }
   return {};
 }
+std::string show(vault::Failover value) { return value == vault::Failover::strict ? "strict" : "fallback"; }
 std::string show(log::Level value) {
   constexpr std::array<std::string_view, 6> kNames{"trace", "debug", "info", "warn", "error", "off"};
   return std::string(kNames.at(static_cast<std::size_t>(value)));
@@ -158,7 +165,23 @@ const std::vector<Binding>& bindings() {
       PATCHBAY_SETTING("server.drain_timeout", drain_timeout, "how long a stop waits for what is under way"),
       PATCHBAY_SETTING("database.url", database_url, "sqlite:FILE, or postgresql://user:password@host:port/name"),
       PATCHBAY_SETTING("database.migrate_at_start", migrate_at_start, "bring an older schema up to date by itself"),
-      PATCHBAY_SETTING("vault.key_file", key_file, "keys that seal credentials; also PATCHBAY_KEY_FILE"),
+      PATCHBAY_SETTING("vault.key_file", vault.key_file, "keys that seal credentials; also PATCHBAY_KEY_FILE"),
+      PATCHBAY_SETTING("vault.credential", vault.credential, "a systemd credential with these keys, instead of the file"),
+      PATCHBAY_SETTING("vault.providers", vault.providers, "who wraps data keys, the first one first: local, transit, pkcs11"),
+      PATCHBAY_SETTING("vault.failover", vault.failover, "when a provider does not answer: strict (refuse), fallback (the next one)"),
+      PATCHBAY_SETTING("vault.transit.url", vault.transit.url, "of HashiCorp Vault, as https://vault.example.com:8200"),
+      PATCHBAY_SETTING("vault.transit.mount", vault.transit.mount, "path of its Transit engine"),
+      PATCHBAY_SETTING("vault.transit.key", vault.transit.key, "name of the key there"),
+      PATCHBAY_SETTING("vault.transit.namespace", vault.transit.name_space, "empty: none"),
+      PATCHBAY_SETTING("vault.transit.token_file", vault.transit.token_file,
+                       "read at each call; empty: the token is in PATCHBAY_VAULT_TRANSIT_TOKEN"),
+      PATCHBAY_SETTING("vault.transit.ca_file", vault.transit.ca_file, "certificates to trust; empty: the system's"),
+      PATCHBAY_SETTING("vault.transit.timeout", vault.transit.timeout, "for one call"),
+      PATCHBAY_SETTING("vault.pkcs11.module", vault.pkcs11.module, "the .so file"),
+      PATCHBAY_SETTING("vault.pkcs11.token", vault.pkcs11.token, "label of the token"),
+      PATCHBAY_SETTING("vault.pkcs11.key", vault.pkcs11.key, "label of its AES keys"),
+      PATCHBAY_SETTING("vault.pkcs11.pin_file", vault.pkcs11.pin_file, "its first line is the user's PIN"),
+      PATCHBAY_SETTING("debug.core_dumps", core_dumps, "let the process be dumped and traced, secrets and all"),
       PATCHBAY_SETTING("oauth.authorization_lifetime", authorization_lifetime, "for a person to sign in at a provider"),
       PATCHBAY_SETTING("plugins.folder", plugin_folder, "where the .so files are"),
       PATCHBAY_SETTING("plugins.private_folder", plugin_private_folder, "where copies are loaded from; empty: temporary"),
@@ -317,7 +340,7 @@ Result<> read_environment(Config& config) {
     if (value == nullptr) continue;
     if (auto done = set(config, binding.name, value, variable); !done) return done;
   }
-  if (const char* value = std::getenv("PATCHBAY_KEY_FILE")) config.key_file = value;
+  if (const char* value = std::getenv("PATCHBAY_KEY_FILE")) config.vault.key_file = value;
   // PATCHBAY_PROVIDERS_GITHUB_BASE_URL
   constexpr std::string_view kPrefix = "PATCHBAY_PROVIDERS_";
   for (char** entry = environ; *entry != nullptr; ++entry) {

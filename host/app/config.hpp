@@ -15,6 +15,7 @@
 #include "identity/identity.hpp"
 #include "plugin/registry.hpp"
 #include "vault/connections.hpp"
+#include "vault/settings.hpp"
 
 namespace patchbay::app {
 
@@ -29,7 +30,8 @@ struct Config {
   std::chrono::milliseconds drain_timeout{10'000};
   std::string database_url = "sqlite:var/patchbay.db";
   bool migrate_at_start = false;
-  std::string key_file = "var/patchbay.key";
+  vault::VaultSettings vault;
+  bool core_dumps = false;
   std::string plugin_folder = "plugins";
   std::string plugin_private_folder;  // empty: a temporary one
   bool probe_plugins = true;

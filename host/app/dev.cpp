@@ -171,7 +171,9 @@ class Workshop {
     if (folder_.path().empty()) return fail(Errc::unavailable, "no temporary folder can be made");
     config_.log.level = std::max(context_.config.log.level, log::Level::info);  // steps are printed by themselves
     config_.database_url = "sqlite:" + folder_.path() + "/patchbay.db";
-    config_.key_file = folder_.path() + "/patchbay.key";
+    config_.vault = {};
+    config_.vault.key_file = folder_.path() + "/patchbay.key";
+    config_.core_dumps = true;  // who writes a plugin debugs it, and the accounts are simulated
     config_.port_file = folder_.path() + "/port";
     config_.plugin_folder = folder_.path() + "/plugins";
     config_.trust = {};
@@ -180,7 +182,7 @@ class Workshop {
     if (!urls) return std::unexpected(urls.error());
     urls_ = *std::move(urls);
     if (auto copied = gather_plugins(); !copied) return copied;
-    if (auto made = vault::Vault::create_key_file(config_.key_file); !made) return made;
+    if (auto made = vault::Vault::create_key_file(config_.vault.key_file); !made) return made;
     if (auto made = make_account(); !made) return made;
     return import();
   }
@@ -221,7 +223,7 @@ class Workshop {
     auto key = identity.create_api_key(user_, "dev");
     if (!key) return std::unexpected(key.error());
     api_key_ = key->key.reveal();
-    auto vault = vault::Vault::open(config_.key_file);
+    auto vault = vault::Vault::open(config_.vault);
     if (!vault) return std::unexpected(vault.error());
     vault::Connections connections(**database, **vault, system_clock());
     OfflineRegistry registry(config_);

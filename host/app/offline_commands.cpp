@@ -16,7 +16,6 @@
 #include "engine/runs.hpp"
 #include "identity/identity.hpp"
 #include "store/migrations.hpp"
-#include "vault/vault.hpp"
 
 namespace patchbay::app {
 namespace {
@@ -182,16 +181,6 @@ Result<> create_api_key(const Context& context, const std::string& email, const 
   if (!key) return std::unexpected(key.error());
   const std::string text(key->key.reveal());
   context.output.print({{"id", key->id.to_string()}, {"name", key->name}, {"key", text}}, {text});
-  return {};
-}
-
-Result<> create_vault_key(const Context& context) {
-  std::error_code ignored;  // creating the file says what is wrong
-  const auto folder = std::filesystem::path(context.config.key_file).parent_path();
-  if (!folder.empty()) std::filesystem::create_directories(folder, ignored);
-  if (auto made = vault::Vault::create_key_file(context.config.key_file); !made) return made;
-  context.output.print({{"key_file", context.config.key_file}},
-                       {"made " + context.config.key_file + ": keep a copy, credentials cannot be read without it"});
   return {};
 }
 

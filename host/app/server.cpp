@@ -1,9 +1,12 @@
 #include "app/server.hpp"
 
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cctype>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -83,6 +86,15 @@ void start_again_isolating(const plugin::Hang& hang) {
   std::_Exit(70);  // EX_SOFTWARE; whoever supervises starts it again
 }
 
+// Secrets lie in memory that is not dumped, but copies pass through libraries; and who may trace this process reads all of
+// it. What it starts (plugins' processes) is not touched: exec makes a process dumpable again.
+void keep_memory_private() {
+  const rlimit none{0, 0};
+  if (::setrlimit(RLIMIT_CORE, &none) != 0 || ::prctl(PR_SET_DUMPABLE, 0) != 0) {
+    log::warn("app", "this process can be dumped or traced: {}", std::strerror(errno));
+  }
+}
+
 // The whole host. Members stand in the order in which they depend on each other, so they go in the reverse of it.
 class Host {
  public:
@@ -116,7 +128,7 @@ class Host {
 
  private:
   Result<> open_stores() {
-    auto vault = vault::Vault::open(config_.key_file);
+    auto vault = vault::Vault::open(config_.vault);
     if (!vault) return std::unexpected(vault.error());
     vault_ = *std::move(vault);
     auto database = open_database(config_, host_.to_string(), [this] {
@@ -198,6 +210,7 @@ class Host {
     authorizations_->set_callback_url(public_url + "/oauth2/callback");
     if (auto started = engine_->start(public_url); !started) return started;
     refresher_->begin();
+    ask_devices_later();
     if (auto written = write_port_file(config_.port_file, gateway_->port()); !written) return written;
     log::info("app", "patchbay {} listens on {}, {} providers, {} watches", PATCHBAY_VERSION, here,
               registry_->manifests().size(), engine_->watches());
@@ -215,6 +228,13 @@ class Host {
       return fail(Errc::timeout, "the plugin was not loaded in time");
     }
     return future.get();
+  }
+
+  void ask_devices_later() {
+    housekeeping_->loop().after(std::chrono::seconds{1}, [this] {
+      if (auto asked = authorizations_->ask_devices(); !asked) log::warn("app", "sign-ins on devices: {}", asked.error().message);
+      ask_devices_later();
+    });
   }
 
   // From the loop: when it hangs, the service manager hears nothing.
@@ -317,6 +337,7 @@ plugin::RegistrySettings registry_settings(const Config& config) {
 }
 
 Result<> serve(const Config& config) {
+  if (!config.core_dumps) keep_memory_private();
   Host host(config);
   if (auto started = host.start(); !started) return started;
   host.run();

@@ -1,6 +1,10 @@
 #include "core/bytes.hpp"
 
+#include <cstring>
+
 #include <sodium.h>
+
+#include "core/secret_memory.hpp"
 
 namespace patchbay {
 namespace {
@@ -66,6 +70,34 @@ std::string random_bytes(std::size_t count) {
 }
 
 std::string random_token(std::size_t count) { return to_base64url(random_bytes(count)); }
+
+void Secret::reserve(std::size_t size) {
+  bytes_ = allocate_secret(size + 1);
+  size_ = size;
+  bytes_[size] = '\0';
+}
+
+Secret::Secret(std::string value) {
+  if (!value.empty()) {
+    reserve(value.size());
+    std::memcpy(bytes_, value.data(), value.size());
+  }
+  wipe(value);
+}
+
+Secret::Secret(const Secret& other) {
+  if (other.empty()) return;
+  reserve(other.size_);
+  std::memcpy(bytes_, other.bytes_, size_);
+}
+
+Secret::~Secret() {
+  if (bytes_ != nullptr) free_secret(bytes_, size_ + 1);
+}
+
+Secret Secret::random(std::size_t size) {
+  return filled(size, [size](char* bytes) { randombytes_buf(bytes, size); });
+}
 
 void wipe(std::string& bytes) {
   sodium_memzero(bytes.data(), bytes.size());

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace patchbay {
 
@@ -27,25 +28,40 @@ namespace patchbay {
 // Overwrites the bytes so that the compiler cannot leave it out, then empties.
 void wipe(std::string& bytes);
 
-// A secret value: wiped when it goes, never printed by accident. Any thread (immutable).
+// A secret value in memory of its own kind (secret_memory.hpp): wiped when it goes, not in core dumps, never printed by
+// accident. Any thread (immutable).
 class Secret {
  public:
   Secret() = default;
-  explicit Secret(std::string value) : value_(std::move(value)) {}
-  Secret(const Secret&) = default;
-  Secret(Secret&& other) noexcept : value_(other.value_) { wipe(other.value_); }
+  explicit Secret(std::string value);  // which is wiped: pass a string that nobody else needs
+  Secret(const Secret& other);
+  Secret(Secret&& other) noexcept : bytes_(std::exchange(other.bytes_, nullptr)), size_(std::exchange(other.size_, 0)) {}
   Secret& operator=(Secret other) noexcept {
-    wipe(value_);
-    value_ = other.value_;
+    std::swap(bytes_, other.bytes_);
+    std::swap(size_, other.size_);
     return *this;
   }
-  ~Secret() { wipe(value_); }
+  ~Secret();
 
-  [[nodiscard]] std::string_view reveal() const { return value_; }  // the only way to the bytes: easy to search for
-  [[nodiscard]] bool empty() const { return value_.empty(); }
+  // size bytes that fill(char*) writes: a secret that was never anywhere else.
+  template <class Fill>
+  [[nodiscard]] static Secret filled(std::size_t size, Fill fill) {
+    Secret made;
+    made.reserve(size);
+    fill(made.bytes_);
+    return made;
+  }
+  [[nodiscard]] static Secret random(std::size_t size);  // from the kernel's generator
+
+  // The only way to the bytes: easy to search for. A zero stands behind them.
+  [[nodiscard]] std::string_view reveal() const { return bytes_ == nullptr ? std::string_view("") : std::string_view(bytes_, size_); }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
 
  private:
-  std::string value_;
+  void reserve(std::size_t size);
+
+  char* bytes_ = nullptr;
+  std::size_t size_ = 0;
 };
 
 }  // namespace patchbay

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/log.hpp"
+#include "engine/watch_secrets.hpp"
 
 namespace patchbay::engine {
 namespace {
@@ -24,7 +25,7 @@ Engine::Engine(const Parts& parts, EngineSettings settings)
       commit_(parts.database, parts.loop, {&journal_, &run_store_, &retention_}, settings_.commit,
               [this](store::Transaction& transaction) { return hosts_.fence(transaction); }),
       cache_(flow_store_, parts.registry, parts.connections),
-      source_(parts.loop, parts.background, flow_store_, watches_, parts.registry),
+      source_(parts.loop, parts.background, parts.vault, flow_store_, watches_, parts.registry),
       runner_(parts.loop, parts.clock, run_store_, parts.registry, parts.connections, settings_.runner),
       intake_(parts.loop, parts.background, parts.clock, journal_, run_store_, cache_, runner_, settings_.intake,
               parts.database.is_shared()),
@@ -102,7 +103,12 @@ Result<> Engine::start(std::string public_url) {
 
 Result<std::vector<WatchRecord>> Engine::read_watches() {
   if (auto claimed = flow_store_.claim_watches(); !claimed) return claimed;
-  return flow_store_.all_watches();
+  return opened(flow_store_.all_watches());
+}
+
+Result<std::vector<WatchRecord>> Engine::opened(Result<std::vector<WatchRecord>> records) {
+  if (records) open_secrets(parts_.vault, *records);
+  return records;
 }
 
 // Every host hears all webhooks; only one polls, renews and ends.
@@ -129,7 +135,7 @@ void Engine::beat() {
   parts_.background.post([this, alive = alive_, now = parts_.clock.now(), all = std::exchange(read_all_watches_, false)] {
     auto freed = hosts_.beat(now);
     Result<std::vector<WatchRecord>> watches;
-    if (freed) watches = all ? read_watches() : flow_store_.claim_watches();
+    if (freed) watches = all ? read_watches() : opened(flow_store_.claim_watches());
     parts_.loop.post([this, alive, freed = std::move(freed), watches = std::move(watches)]() mutable {
       if (!*alive) return;
       if (!freed) log::warn("engine", "this host could not show that it lives: {}", freed.error().message);

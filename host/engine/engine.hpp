@@ -77,6 +77,7 @@ class Engine : public plugin::ReloadListener {
 
  private:
   Result<std::vector<WatchRecord>> read_watches();  // blocks
+  Result<std::vector<WatchRecord>> opened(Result<std::vector<WatchRecord>> records);
   void take_watches(std::vector<WatchRecord> records);
   void watch_connections();
   void connection_ready(ConnectionId id);

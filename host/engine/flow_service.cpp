@@ -7,6 +7,7 @@
 
 #include "core/bytes.hpp"
 #include "core/log.hpp"
+#include "engine/watch_secrets.hpp"
 
 namespace patchbay::engine {
 namespace {
@@ -140,6 +141,7 @@ Result<> FlowService::check_grants(const ReadyFlow& flow) const {
     if (operation == nullptr || operation->degrades) continue;
     const auto trouble = connections_.trouble(flow.connections[i], operation->scopes);
     if (trouble && !trouble->missing.empty()) {
+      if (auto noted = connections_.lacks(flow.connections[i], trouble->missing); !noted) return noted;
       return fail(Errc::denied, fmt::format("node '{}': {}: POST /api/v1/connections/authorize with \"connection\": \"{}\" and these scopes", node.id,
                                             trouble->why, flow.connections[i].to_string()));
     }
@@ -147,7 +149,7 @@ Result<> FlowService::check_grants(const ReadyFlow& flow) const {
   return {};
 }
 
-WatchRecord FlowService::new_watch(const ReadyFlow& flow, std::size_t index) const {
+Result<WatchRecord> FlowService::new_watch(const ReadyFlow& flow, std::size_t index) const {
   const auto& node = flow.flow->nodes[index];
   const auto dot = node.operation.find('.');
   const auto now = clock_.now();
@@ -162,7 +164,10 @@ WatchRecord FlowService::new_watch(const ReadyFlow& flow, std::size_t index) con
   watch.params = node.params_json;
   watch.connection = flow.connections[index];
   watch.token = random_token(16);
-  watch.sealed_secret = vault_.seal(Secret(random_token(32)), watch_purpose(watch.id));
+  watch.secret = Secret(random_token(32));
+  auto sealed = vault_.seal(watch.secret, vault::watch_purpose(watch.id, watch.user));
+  if (!sealed) return std::unexpected(sealed.error());
+  watch.sealed_secret = *std::move(sealed);
   watch.status = "active";
   watch.created = now;
   // What has to be polled is this host's; a webhook's watch becomes so with its first renewal.
@@ -184,7 +189,8 @@ Result<> FlowService::start_watch(const WatchRecord& record) {
 }
 
 // Errors are those of the provider; here the watch is off in any case.
-Result<> FlowService::stop_watch(const WatchRecord& record) {
+Result<> FlowService::stop_watch(WatchRecord record) {
+  if (record.secret.empty()) open_secrets(vault_, {&record, 1});
   if (auto marked = store_.stop_watch(record.id); !marked) return marked;
   return wait_on_loop(loop_, [this, record](auto done) {
     auto watch = watches_.find(record.id);
@@ -226,7 +232,10 @@ Checked<FlowRecord> FlowService::activate(UserId user, FlowId id) {
 
   std::vector<WatchRecord> watches;
   for (std::size_t i = 0; i < (*ready)->flow->nodes.size(); ++i) {
-    if ((*ready)->flow->nodes[i].kind == flow::NodeKind::trigger) watches.push_back(new_watch(**ready, i));
+    if ((*ready)->flow->nodes[i].kind != flow::NodeKind::trigger) continue;
+    auto watch = new_watch(**ready, i);
+    if (!watch) return std::unexpected(reject(watch.error()));
+    watches.push_back(*std::move(watch));
   }
   if (auto started = start_watches(watches); !started) return std::unexpected(reject(started.error()));
   if (auto stored = store_.set_state(id, "active", clock_.now()); !stored) {
@@ -291,7 +300,9 @@ Checked<> FlowService::switch_version(const FlowRecord& saved, const std::shared
   std::set<WatchId> kept;
   for (std::size_t i = 0; i < ready->flow->nodes.size(); ++i) {
     if (ready->flow->nodes[i].kind != flow::NodeKind::trigger) continue;
-    auto wanted = new_watch(*ready, i);
+    auto made = new_watch(*ready, i);
+    if (!made) return std::unexpected(reject(made.error()));
+    auto& wanted = *made;
     const auto same = std::find_if(present->begin(), present->end(), [&](const WatchRecord& watch) {
       return watch.status == "active" && watch.node == wanted.node && watch.provider == wanted.provider &&
              watch.trigger == wanted.trigger && watch.params == wanted.params && watch.connection == wanted.connection;

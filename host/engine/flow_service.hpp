@@ -37,9 +37,9 @@ class FlowService : public Flows {
 
   Checked<std::shared_ptr<const ReadyFlow>> prepare(UserId user, FlowId id, int version, std::string_view definition);
   [[nodiscard]] Result<> check_grants(const ReadyFlow& flow) const;
-  [[nodiscard]] WatchRecord new_watch(const ReadyFlow& flow, std::size_t node) const;
+  [[nodiscard]] Result<WatchRecord> new_watch(const ReadyFlow& flow, std::size_t node) const;
   Result<> start_watch(const WatchRecord& record);
-  Result<> stop_watch(const WatchRecord& record);
+  Result<> stop_watch(WatchRecord record);
   Result<> start_watches(const std::vector<WatchRecord>& records);
   Checked<> switch_version(const FlowRecord& saved, const std::shared_ptr<const ReadyFlow>& ready);
 

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/bytes.hpp"
 #include "core/error.hpp"
 #include "core/id.hpp"
 #include "core/time.hpp"
@@ -25,7 +26,8 @@ struct WatchRecord {
   std::string params;
   ConnectionId connection;
   std::string token;
-  std::string sealed_secret;
+  std::string sealed_secret;  // empty in a live watch whose secret is open
+  Secret secret;              // once open_secrets() was there
   std::string state;
   int state_version = 0;
   std::string status;

@@ -118,6 +118,11 @@ void Hooks::receive(const std::shared_ptr<Watch>& watch, std::shared_ptr<const p
   }
   const auto now = clock_.now();
   const auto verifier = watch->verifier(vault_);
+  if (!verifier && may_pass(verifier.error().code)) {
+    source_.open_secret(watch);
+    overloaded_.increment();
+    return respond(busy(verifier.error().message));
+  }
   if (!verifier) {
     log::error("engine", "watch {}: {}", watch->record.id.to_string(), verifier.error().message);
     return respond(problem(500, "Internal Server Error", "the watch's secret cannot be read"));
@@ -317,6 +322,7 @@ void Hooks::retry(journal::OpenDelivery open) {
   auto watch = watches_.find(open.record.watch);
   if (!watch) return find_watch_of(std::move(open));
   if (watch->provider == nullptr) return;  // its lease ends, and it is claimed again
+  if (const auto secret = watch->secret(vault_); !secret && may_pass(secret.error().code)) return source_.open_secret(watch);  // likewise
   auto request = std::make_shared<plugin::WebhookRequest>();
   request->method = open.record.method;
   request->query = open.record.query;

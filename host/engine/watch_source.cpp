@@ -3,8 +3,19 @@
 #include <utility>
 
 #include "core/log.hpp"
+#include "engine/watch_secrets.hpp"
 
 namespace patchbay::engine {
+
+Result<std::optional<WatchRecord>> WatchSource::opened(Result<std::optional<WatchRecord>> record) const {
+  if (record && *record) open_secrets(vault_, {&**record, 1});
+  return record;
+}
+
+void WatchSource::open_secret(const std::shared_ptr<Watch>& watch) {
+  if (std::exchange(opens_secret_, true)) return;
+  refresh(watch, [this](Result<>) { opens_secret_ = false; });
+}
 
 std::shared_ptr<Watch> WatchSource::insert(WatchRecord record) {
   auto watch = std::make_shared<Watch>(std::move(record));
@@ -21,7 +32,7 @@ void WatchSource::find(std::string_view token, Found found) {
   if (under_way_ >= kAtOnce) return found(fail(Errc::exhausted, "too many unknown callback URLs are being looked for"));
   ++under_way_;
   background_.post([this, alive = alive_, token = std::string(token), found = std::move(found)]() mutable {
-    auto record = store_.active_watch(token);
+    auto record = opened(store_.active_watch(token));
     loop_.post([this, alive, record = std::move(record), found = std::move(found)]() mutable {
       if (!*alive) return;
       --under_way_;
@@ -35,10 +46,11 @@ void WatchSource::find(std::string_view token, Found found) {
 
 void WatchSource::refresh(const std::shared_ptr<Watch>& watch, std::move_only_function<void(Result<>)> done) {
   background_.post([this, alive = alive_, watch, id = watch->record.id, done = std::move(done)]() mutable {
-    auto record = store_.watch(id);
+    auto record = read(id);
     loop_.post([this, alive, watch, record = std::move(record), done = std::move(done)]() mutable {
       if (!*alive) return;
       if (!record) return done(std::unexpected(record.error()));
+      if (*record && watch->record.secret.empty()) watch->record.secret = (*record)->secret;
       if (!*record || (*record)->status != "active") {
         if (watches_.find(watch->record.id) == watch) watches_.erase(watch->record.id);
         return done(fail(Errc::not_found, "the watch is not active any more"));

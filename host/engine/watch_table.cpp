@@ -2,7 +2,9 @@
 
 namespace patchbay::engine {
 
-std::string watch_purpose(WatchId id) { return "watch/" + id.to_string(); }
+Watch::Watch(WatchRecord of) : record(std::move(of)) {
+  if (!record.secret.empty()) std::string().swap(record.sealed_secret);
+}
 
 void Watch::adopt(plugin::Registry& registry) {
   verifier_.reset();
@@ -12,7 +14,9 @@ void Watch::adopt(plugin::Registry& registry) {
 }
 
 Result<Secret> Watch::secret(const vault::Vault& vault) const {
-  return vault.open_envelope(record.sealed_secret, watch_purpose(record.id));
+  if (!record.secret.empty()) return record.secret;
+  if (vault.is_remote()) return fail(Errc::unavailable, "the watch's secret is not open yet");
+  return vault.open_envelope(record.sealed_secret, vault::watch_purpose(record.id, record.user));
 }
 
 Result<const plugin::Verifier*> Watch::verifier(const vault::Vault& vault) {

@@ -23,7 +23,7 @@ namespace patchbay::engine {
 // seldom change it: they run side by side until one does.
 class Watch {
  public:
-  explicit Watch(WatchRecord record) : record(std::move(record)) {}
+  explicit Watch(WatchRecord record);
 
   // Looks its provider up, when it begins and after each reload. Its state and its turn stay as they are.
   void adopt(plugin::Registry& registry);
@@ -36,6 +36,7 @@ class Watch {
 
   // Made at the first request: a watch that sleeps costs its row only.
   [[nodiscard]] Result<const plugin::Verifier*> verifier(const vault::Vault& vault);
+  // Errc::unavailable: a key provider over the network did not open it yet (WatchSource::open_secret).
   [[nodiscard]] Result<Secret> secret(const vault::Vault& vault) const;
 
   enum class Turn { alone, beside_others };
@@ -59,9 +60,6 @@ class Watch {
   std::deque<std::pair<Turn, Task>> waiting_;
   std::optional<plugin::Verifier> verifier_;
 };
-
-// What the secret of a watch is sealed for.
-[[nodiscard]] std::string watch_purpose(WatchId id);
 
 // The live watches of the process, by id and by the token of their callback URL. On the loop's thread only. A watch
 // that is erased lives on for as long as a task holds it.

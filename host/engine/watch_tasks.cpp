@@ -85,6 +85,10 @@ void WatchTasks::run(const std::shared_ptr<Watch>& watch, Done done) {
     return done(fail(Errc::unauthenticated, trouble->why));
   }
   auto call = make_call(*watch, polls ? plugin::Verb::poll : plugin::Verb::watch);
+  if (!call && may_pass(call.error().code)) {
+    source_.open_secret(watch);
+    scheduler_.set(watch->record.id, clock_.now() + failure_wait(++watch->failures));
+  }
   if (!call) return done(std::unexpected(call.error()));
   const auto begin = [this, alive = alive_, watch](plugin::Call prepared, Done then) {
     watch->provider->begin(std::move(prepared),
@@ -164,6 +168,12 @@ void WatchTasks::end(const std::shared_ptr<Watch>& watch, Done done) {
     return done(fail(Errc::unavailable, "the plugin for " + watch->record.provider + " is not loaded"));
   }
   auto call = make_call(*watch, plugin::Verb::stop);
+  if (!call && may_pass(call.error().code)) {
+    source_.open_secret(watch);
+    plugin::Outcome outcome;
+    outcome.error = call.error();
+    return stop_ended(watch, outcome, std::move(done));
+  }
   if (!call) return done(std::unexpected(call.error()));
   watch->provider->begin(*std::move(call),
                          [this, alive = alive_, watch, done = std::move(done)](plugin::Outcome outcome) mutable {

@@ -8,6 +8,7 @@
 
 #include "core/log.hpp"
 #include "egress/blocking.hpp"
+#include "vault/purpose.hpp"
 
 namespace patchbay::vault {
 namespace {
@@ -24,8 +25,6 @@ std::string hash_of(std::string_view text) {
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
   return to_hex({reinterpret_cast<const char*>(digest.data()), digest.size()});
 }
-
-std::string purpose_of(AuthorizationId id) { return "authorization/" + id.to_string(); }
 
 Param text_or_null(const std::string& text) { return text.empty() ? Param{nullptr} : Param{std::string_view(text)}; }
 
@@ -138,9 +137,10 @@ Result<Authorization> Authorizations::begin_device(Row row, const OAuthParty& pa
 }
 
 Result<Authorization> Authorizations::begin_alone(const Row& row, const OAuthParty& party) {
+  if (auto added = insert(row); !added) return std::unexpected(added.error());
   Form form{{"grant_type", "client_credentials"}};
   if (!row.scopes.empty()) form.emplace_back("scope", to_text(row.scopes));
-  auto connected = exchange(row, party, std::move(form));
+  auto connected = take(row, exchange(row, party, std::move(form)));
   if (!connected) return std::unexpected(connected.error());
   auto done = shown(row);
   done.status = "completed";
@@ -149,7 +149,8 @@ Result<Authorization> Authorizations::begin_alone(const Row& row, const OAuthPar
 }
 
 Result<> Authorizations::insert(const Row& row) {
-  const auto sealed = vault_.seal(row.secret, purpose_of(row.id));
+  const auto sealed = vault_.seal(row.secret, authorization_purpose(row.id.to_string(), row.user));
+  if (!sealed) return std::unexpected(sealed.error());
   return database_.write([&](Transaction& transaction) -> Result<> {
     auto swept = transaction.execute("DELETE FROM authorizations WHERE expires_at < $1", {micros(row.created - std::chrono::hours{24})});
     if (!swept) return std::unexpected(swept.error());
@@ -165,7 +166,7 @@ Result<> Authorizations::insert(const Row& row) {
         {std::string_view(row.id.to_string()), std::string_view(row.user.to_string()), std::string_view(row.provider), std::string_view(row.auth),
          plugin::name_of(row.grant), std::string_view(row.name), std::string_view(to_text(row.scopes)),
          row.connection.is_nil() ? Param{nullptr} : Param{std::string_view(row.connection.to_string())}, text_or_null(row.state_hash),
-         store::Blob{sealed}, std::string_view(row.status), std::int64_t{row.interval.count()}, row.poll_at ? Param{micros(*row.poll_at)} : Param{nullptr},
+         store::Blob{*sealed}, std::string_view(row.status), std::int64_t{row.interval.count()}, row.poll_at ? Param{micros(*row.poll_at)} : Param{nullptr},
          micros(row.created), micros(row.expires)});
     if (!added) return std::unexpected(added.error());
     return {};
@@ -217,7 +218,7 @@ Result<Connection> Authorizations::come_back(const std::string& state, const std
   if (row->expires <= clock_.now()) return take(*row, fail(Errc::denied, "this sign-in took too long: begin it again"));
   if (!error.empty()) return take(*row, fail(Errc::denied, fmt::format("{} answered: {}", row->provider, error.substr(0, 100))));
   if (code.empty()) return take(*row, fail(Errc::denied, row->provider + " sent no code"));
-  auto verifier = vault_.open_envelope(row->sealed, purpose_of(row->id));
+  auto verifier = vault_.open_envelope(row->sealed, authorization_purpose(row->id.to_string(), row->user));
   if (!verifier) return take(*row, std::unexpected(verifier.error()));
   auto party = connections_.party(row->provider, row->auth);
   if (!party) return take(*row, std::unexpected(party.error()));
@@ -245,9 +246,9 @@ Result<Connection> Authorizations::connect(const Row& row, Tokens tokens, Fields
                    .fields = std::move(fields), .account_id = {}, .account_name = {}, .scopes = tokens.scopes.value_or(row.scopes), .expires = {}};
   if (tokens.expires_in) account.expires = clock_.now() + *tokens.expires_in;
   if (row.grant == OAuthGrant::client_credentials) account.fields.insert_or_assign("grant", Secret("client_credentials"));
-  if (row.grant != OAuthGrant::client_credentials) {
-    auto who = accounts_.identify(row.provider, *scheme, account.fields);
-    if (!who) return std::unexpected(who.error());
+  auto who = accounts_.identify(row.provider, *scheme, account.fields);
+  if (!who && row.grant != OAuthGrant::client_credentials) return std::unexpected(who.error());  // an application need not be anybody
+  if (who) {
     account.account_id = who->id;
     account.account_name = who->name;
   }
@@ -283,12 +284,34 @@ Result<Authorization> Authorizations::find(UserId user, AuthorizationId id) {
   });
   if (!read) return std::unexpected(read.error());
   if (!row) return fail(Errc::not_found, "there is no authorization " + id.to_string());
-  const auto now = clock_.now();
-  const bool asks = row->status == "pending" && row->grant == OAuthGrant::device_code && row->poll_at && *row->poll_at <= now && row->expires > now;
-  if (asks) {
-    if (auto asked = ask_device(*row); !asked) return std::unexpected(asked.error());
-  }
   return shown(*row);
+}
+
+Result<> Authorizations::ask_devices() {
+  std::vector<Row> due;
+  const auto now = clock_.now();
+  auto read = database_.read([&](Transaction& transaction) -> Result<> {
+    due.clear();
+    auto rows = transaction.execute("SELECT " PATCHBAY_AUTHORIZATION " FROM authorizations WHERE poll_at <= $1 AND expires_at > $1 "
+                                    "AND status = 'pending' ORDER BY poll_at LIMIT 10",
+                                    {micros(now)}, [&](const store::Row& found) { read_row(found, due.emplace_back()); });
+    if (!rows) return std::unexpected(rows.error());
+    return {};
+  });
+  if (!read) return read;
+  for (auto& row : due) {
+    if (auto asked = ask_device(row); !asked) return asked;
+  }
+  return {};
+}
+
+Result<> Authorizations::expire(const Row& row) {
+  return database_.write([&](Transaction& transaction) -> Result<> {
+    auto updated = transaction.execute("UPDATE authorizations SET status = 'expired', poll_at = NULL, sealed = $2 WHERE id = $1 AND status = 'pending'",
+                                       {std::string_view(row.id.to_string()), store::Blob{""}});
+    if (!updated) return std::unexpected(updated.error());
+    return {};
+  });
 }
 
 Result<> Authorizations::ask_device(Row& row) {
@@ -307,7 +330,7 @@ Result<> Authorizations::ask_device(Row& row) {
     return written && moved == 1;
   };
   if (!move(now + row.interval + kPatience)) return {};
-  auto code = vault_.open_envelope(row.sealed, purpose_of(row.id));
+  auto code = vault_.open_envelope(row.sealed, authorization_purpose(row.id.to_string(), row.user));
   if (!code) return std::unexpected(code.error());
   auto party = connections_.party(row.provider, row.auth);
   if (!party) return std::unexpected(party.error());
@@ -322,6 +345,7 @@ Result<> Authorizations::ask_device(Row& row) {
     (void)move(clock_.now() + row.interval);
     return {};
   }
+  if (fault == TokenFault::expired) return expire(row);
   auto outcome = take(row, tokens ? connect(row, *std::move(tokens), {}) : Result<Connection>(fail(Errc::denied, tokens.error().message)));
   row.status = outcome ? "completed" : "failed";
   if (outcome) row.connection = outcome->id;

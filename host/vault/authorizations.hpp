@@ -48,8 +48,10 @@ class Authorizations {
 
   // Errc::invalid: what is wrong with the wish; exhausted: too many are under way; else as the provider answers.
   Result<Authorization> begin(UserId user, const AuthorizationWish& wish);
-  // How it stands. Asks the provider whether the person has agreed to a device code, no oftener than it allows.
+  // How it stands.
   Result<Authorization> find(UserId user, AuthorizationId id);
+  // Asks providers whether people have agreed to device codes, of those whose interval is over. Every second or so.
+  Result<> ask_devices();
   // Somebody came back. Errc::denied: the state is unknown, used or expired, or the provider said no.
   Result<Connection> come_back(const std::string& state, const std::string& code, const std::string& error);
 
@@ -63,6 +65,7 @@ class Authorizations {
   Result<Connection> connect(const Row& row, Tokens tokens, Fields fields);
   Result<Connection> take(const Row& row, Result<Connection> outcome);
   Result<> ask_device(Row& row);
+  Result<> expire(const Row& row);
   [[nodiscard]] Authorization shown(const Row& row) const;
 
   store::Database& database_;

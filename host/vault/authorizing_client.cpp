@@ -26,20 +26,17 @@ class AuthorizingClient final : public egress::HttpClient {
 
   Handle send(HttpRequest request, Done done) override {
     const auto handle = ++last_;
-    const auto connection = request.connection;
-    const auto standing = standing_of(connection);
     auto& exchange = exchanges_[handle];
     exchange.done = std::move(done);
-    exchange.connection = connection;
-    const auto now = clock_.now();
-    if (standing.renewable) exchange.again = request;  // for the one time that a token turns out to be no good
-    const bool due = standing.renewable && standing.expires && now >= *standing.expires - standing.lead;
-    if (due && now >= *standing.expires) {
-      renew(handle, standing.version, std::move(request));
+    exchange.connection = request.connection;
+    if (request.connection.is_nil() || connections_.standing(request.connection)) {
+      begin(handle, std::move(request));
       return handle;
     }
-    if (due) refresher_.renew(connection, standing.version, [](Result<>) {});
-    pass(handle, std::move(request));
+    const auto connection = request.connection;
+    refresher_.look_up(connection, [this, alive = alive_, handle, request = std::move(request)]() mutable {
+      if (*alive && goes_on(handle)) begin(handle, std::move(request));
+    });
     return handle;
   }
 
@@ -57,11 +54,32 @@ class AuthorizingClient final : public egress::HttpClient {
     std::optional<HttpRequest> again;
     Handle inner = 0;
     int version = 0;
+    bool is_due = false;     // its token should be renewed, after it: some providers end the old one with the new
     bool cancelled = false;
   };
 
   [[nodiscard]] Standing standing_of(ConnectionId id) const {
     return id.is_nil() ? Standing{} : connections_.standing(id).value_or(Standing{});
+  }
+
+  // False: it was cancelled while it waited.
+  bool goes_on(Handle handle) {
+    const auto found = exchanges_.find(handle);
+    if (found == exchanges_.end()) return false;
+    if (found->second.cancelled) finish(handle, fail(Errc::cancelled, "http request was cancelled"));
+    return exchanges_.contains(handle);
+  }
+
+  void begin(Handle handle, HttpRequest request) {
+    auto& exchange = exchanges_.at(handle);
+    const auto standing = standing_of(exchange.connection);
+    const auto now = clock_.now();
+    if (standing.renewable) exchange.again = request;  // for the one time that a token turns out to be no good
+    exchange.is_due = standing.renewable && standing.expires && now >= *standing.expires - standing.lead;
+    // Some providers end the old token with the new one, so nobody sets out with it while that is on its way.
+    const bool on_its_way = standing.renewable && refresher_.is_renewing(exchange.connection);
+    if (on_its_way || (exchange.is_due && now >= *standing.expires)) return renew(handle, standing.version, std::move(request));
+    pass(handle, std::move(request));
   }
 
   void pass(Handle handle, HttpRequest request) {
@@ -75,17 +93,23 @@ class AuthorizingClient final : public egress::HttpClient {
   void renew(Handle handle, int version, HttpRequest request) {
     refresher_.renew(exchanges_.at(handle).connection, version, [this, alive = alive_, handle, request = std::move(request)](Result<> renewed) mutable {
       if (!*alive) return;
-      const auto found = exchanges_.find(handle);
-      if (found == exchanges_.end()) return;
-      if (found->second.cancelled) return finish(handle, fail(Errc::cancelled, "http request was cancelled"));
-      if (!renewed) return finish(handle, std::unexpected(renewed.error()));
+      if (!goes_on(handle)) return;
+      if (!renewed && !is_still_good(handle)) return finish(handle, std::unexpected(renewed.error()));
       pass(handle, std::move(request));
     });
+  }
+
+  // The token that could not be renewed has its time yet, and was not refused.
+  [[nodiscard]] bool is_still_good(Handle handle) const {
+    const auto& exchange = exchanges_.at(handle);
+    const auto standing = standing_of(exchange.connection);
+    return exchange.again && standing.state == ConnectionState::active && standing.expires && clock_.now() < *standing.expires;
   }
 
   void answered(Handle handle, Result<HttpReply> reply) {
     auto& exchange = exchanges_.at(handle);
     exchange.inner = 0;
+    if (exchange.is_due) refresher_.renew(exchange.connection, exchange.version, [](Result<>) {});
     if (!reply || reply->status != kUnauthorized || exchange.connection.is_nil()) return finish(handle, std::move(reply));
     if (auto again = std::exchange(exchange.again, std::nullopt)) return renew(handle, exchange.version, *std::move(again));
     refresher_.refused(exchange.connection, exchange.version, "the provider answered 401",

@@ -96,6 +96,8 @@ Result<> Connections::renewed(const Renewal& renewal, Tokens tokens) {
   set_field(fields, "access_token", std::move(tokens.access_token));
   set_field(fields, "refresh_token", std::move(tokens.refresh_token));  // else the one before stays good (RFC 6749, 6)
   const auto now = impl_->clock.now();
+  const auto sealed = impl_->vault.seal(to_payload(fields), credential_purpose(renewal.connection.id, renewal.connection.user));
+  if (!sealed) return std::unexpected(sealed.error());
   auto changed = impl_->change(renewal.connection.id, [&](Transaction& transaction, Connection& connection) -> Result<> {
     if (connection.version != renewal.connection.version) return fail(Errc::conflict, "somebody has signed in meanwhile");
     const auto before = connection.scopes.value_or(Scopes{});
@@ -113,7 +115,7 @@ Result<> Connections::renewed(const Renewal& renewal, Tokens tokens) {
       return moved;
     }
     if (auto noted = note_grant(transaction, connection.id, before, connection.scopes.value_or(before), now); !noted) return noted;
-    return insert_credential(transaction, connection, impl_->vault.seal(to_payload(fields), purpose_of(connection.id)));
+    return insert_credential(transaction, connection, *sealed);
   });
   if (!changed) return std::unexpected(changed.error());
   impl_->keep(*changed, fields);
@@ -156,6 +158,15 @@ Result<Turn> Connections::take_turn(ConnectionId id, int seen) {
   auto party = this->party(connection.provider, connection.auth, *fields);
   if (!party) return std::unexpected(party.error());
   return Renewal{connection, *std::move(scheme), *std::move(party), *std::move(fields)};
+}
+
+Result<> Connections::give_turn_back(ConnectionId id) {
+  return impl_->database.write([&](Transaction& transaction) -> Result<> {
+    auto given = transaction.execute("UPDATE connections SET refresh_by = NULL, refresh_until = NULL WHERE id = $1 AND refresh_by = $2",
+                                     {std::string_view(id.to_string()), std::string_view(impl_->settings.host)});
+    if (!given) return std::unexpected(given.error());
+    return {};
+  });
 }
 
 Result<std::vector<ConnectionId>> Connections::due_for_renewal() {

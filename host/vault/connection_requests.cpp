@@ -98,14 +98,8 @@ Result<Fields> Connections::fields(ConnectionId id) {
 }
 
 Result<> Connections::authorize(egress::HttpRequest& request) {
-  std::unique_lock lock(impl_->mutex);
-  auto found = impl_->ready.find(request.connection);
-  if (found == impl_->ready.end() && impl_->database.is_shared()) {  // another host may have made it
-    lock.unlock();
-    if (auto loaded = impl_->load(request.connection); !loaded && loaded.error().code != Errc::not_found) return loaded;
-    lock.lock();
-    found = impl_->ready.find(request.connection);
-  }
+  const std::lock_guard lock(impl_->mutex);
+  const auto found = impl_->ready.find(request.connection);
   if (found == impl_->ready.end()) return fail(Errc::unauthenticated, "the connection is no more: connect the account again");
   const auto& ready = found->second;
   const auto& connection = ready.connection;

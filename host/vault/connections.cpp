@@ -75,17 +75,20 @@ void Connections::Impl::keep(const Connection& connection) {
   found->second.connection.auth = std::move(auth);
 }
 
-Result<Fields> Connections::Impl::open(const SealedConnection& sealed) const {
+Result<Fields> Connections::Impl::read_fields(const SealedConnection& sealed, Result<Secret> payload) const {
   const auto& name = sealed.connection.name;
-  auto payload = vault.open_envelope(sealed.envelope, purpose_of(sealed.connection.id));
   if (!payload) return fail(payload.error().code, fmt::format("the credentials of connection '{}' cannot be read: {}", name, payload.error().message));
   auto fields = from_payload(*payload);
   if (!fields) return fail(Errc::internal, "the credentials of connection '" + name + "' are damaged");
   return *std::move(fields);
 }
 
-Result<> Connections::Impl::keep_refresh_token(Transaction& transaction, ConnectionId id, Fields& fields) const {
-  auto before = sealed_rows(transaction, id);
+Result<Fields> Connections::Impl::open(const SealedConnection& sealed) const {
+  return read_fields(sealed, vault.open_envelope(sealed.envelope, credential_purpose(sealed.connection.id, sealed.connection.user)));
+}
+
+Result<> Connections::Impl::keep_refresh_token(ConnectionId id, Fields& fields) const {
+  const auto before = read([&](Transaction& transaction) { return sealed_rows(transaction, id); });
   if (!before) return std::unexpected(before.error());
   if (before->empty()) return {};
   const auto known = open(before->front());
@@ -102,10 +105,13 @@ Result<> Connections::Impl::load(ConnectionId only) {
     ready.erase(only);
     return fail(Errc::not_found, "there is no connection " + only.to_string());
   }
-  for (const auto& sealed : *all) {
-    const auto fields = open(sealed);
+  std::vector<Sealed> sealed;
+  for (const auto& one : *all) sealed.push_back({one.envelope, credential_purpose(one.connection.id, one.connection.user)});
+  auto opened = vault.open_all(sealed);  // few calls, where a provider is remote
+  for (std::size_t i = 0; i < all->size(); ++i) {
+    const auto fields = read_fields((*all)[i], std::move(opened[i]));
     if (!fields) return std::unexpected(fields.error());
-    keep(sealed.connection, *fields);
+    keep((*all)[i].connection, *fields);
   }
   return {};
 }
@@ -189,58 +195,72 @@ Result<Connection> Connections::create(UserId user, NewConnection wanted) {
                   .expires = std::nullopt});
 }
 
+Result<std::optional<Connection>> Connections::Impl::target(Transaction& transaction, const SignedIn& account, const std::string& auth) const {
+  if (account.connection.is_nil()) {
+    Connection like;
+    like.user = account.user;
+    like.provider = account.provider;
+    like.auth = auth;
+    like.account_id = account.account_id;
+    return connection_of_account(transaction, like);
+  }
+  auto wanted = connection_row(transaction, account.user, account.connection);
+  if (!wanted) return std::unexpected(wanted.error());
+  if (!wanted->account_id.empty() && !account.account_id.empty() && wanted->account_id != account.account_id) {
+    return fail(Errc::conflict, fmt::format("connection '{}' is the account {}, and this is {}", wanted->name, wanted->account_name, account.account_name));
+  }
+  return *std::move(wanted);
+}
+
+Result<> Connections::Impl::store_sign_in(Transaction& transaction, const SignedIn& account, Connection& made, const std::optional<Connection>& before,
+                                          std::string_view sealed) {
+  const auto actor = account.user.to_string();
+  if (!before) {
+    if (auto added = insert_connection(transaction, made); !added) return added;
+  } else {
+    made.version = before->version + 1;
+    made.state = before->state;
+    made.error = before->error;
+    auto changed = made.state == ConnectionState::active ? update_connection(transaction, made)
+                                                         : change_state(transaction, made, ConnectionState::active, "", actor, clock.now());
+    if (!changed) return changed;
+    const auto granted = made.scopes.value_or(Scopes{});
+    if (auto noted = note_grant(transaction, made.id, before->scopes.value_or(Scopes{}), granted, clock.now()); !noted) return noted;
+    if (before->state == ConnectionState::needs_reconsent) {
+      if (auto noted = note_grant_change(transaction, made.id, "reconsent_completed", granted, clock.now()); !noted) return noted;
+    }
+  }
+  if (auto added = insert_credential(transaction, made, sealed); !added) return added;
+  return add_audit_entry(transaction, account.user, actor, before ? "connection.updated" : "connection.created", made.id.to_string(),
+                         fmt::format("{} {}", made.provider, made.account_name), clock.now());
+}
+
+// What may ask a remote provider of keys (sealing) stands outside of the transaction that writes.
 Result<Connection> Connections::sign_in(SignedIn account) {
   const auto scheme = impl_->scheme(account.provider, account.auth);
   if (!scheme) return std::unexpected(scheme.error());
   const auto now = impl_->clock.now();
-  Connection made;
+  auto before = impl_->read([&](Transaction& transaction) { return impl_->target(transaction, account, scheme->id); });
+  if (!before) return std::unexpected(before.error());
+  const auto known = *before ? (*before)->id : ConnectionId{};
+  Connection made{.id = *before ? known : ConnectionId::make(now), .user = account.user, .provider = account.provider,
+                  .name = *before ? (*before)->name : account.name, .auth = scheme->id, .auth_type = scheme->type,
+                  .state = ConnectionState::active, .error = {}, .account_id = account.account_id, .account_name = account.account_name,
+                  .scopes = account.scopes, .expires = account.expires, .created = now, .updated = now};
+  if (made.name.empty()) made.name = fmt::format("{} {}", made.account_name.empty() ? "my" : made.account_name, made.provider);
+  if (auto checked = check_name(made.name); !checked) return std::unexpected(checked.error());
+  if (*before && scheme->oauth && !account.fields.contains("refresh_token")) {  // Google sends one with the first consent only
+    if (auto kept = impl_->keep_refresh_token(made.id, account.fields); !kept) return std::unexpected(kept.error());
+  }
+  const auto sealed = impl_->vault.seal(to_payload(account.fields), credential_purpose(made.id, made.user));
+  if (!sealed) return std::unexpected(sealed.error());
   bool was_well = true;
   auto written = impl_->database.write([&](Transaction& transaction) -> Result<> {
-    made = Connection{.id = ConnectionId::make(now), .user = account.user, .provider = account.provider, .name = account.name,
-                      .auth = scheme->id, .auth_type = scheme->type, .state = ConnectionState::active, .error = {},
-                      .account_id = account.account_id, .account_name = account.account_name, .scopes = account.scopes,
-                      .expires = account.expires, .created = now, .updated = now};
-    auto same = connection_of_account(transaction, made);
-    if (!same) return std::unexpected(same.error());
-    auto before = *std::move(same);
-    if (!account.connection.is_nil()) {
-      auto wanted = connection_row(transaction, account.user, account.connection);
-      if (!wanted) return std::unexpected(wanted.error());
-      if (!wanted->account_id.empty() && !account.account_id.empty() && wanted->account_id != account.account_id) {
-        return fail(Errc::conflict, fmt::format("connection '{}' is the account {}, and this is {}", wanted->name, wanted->account_name,
-                                                account.account_name));
-      }
-      before = *std::move(wanted);
-    }
-    was_well = !before || before->state == ConnectionState::active;
-    if (!before) {
-      if (made.name.empty()) made.name = fmt::format("{} {}", made.account_name.empty() ? "my" : made.account_name, made.provider);
-      if (auto checked = check_name(made.name); !checked) return checked;
-      if (auto added = insert_connection(transaction, made); !added) return added;
-    } else {
-      made.id = before->id;
-      made.name = before->name;
-      made.created = before->created;
-      made.version = before->version + 1;
-      made.state = before->state;
-      made.error = before->error;
-      if (made.state == ConnectionState::active) {
-        if (auto updated = update_connection(transaction, made); !updated) return updated;
-      } else if (auto moved = change_state(transaction, made, ConnectionState::active, "", account.user.to_string(), now); !moved) {
-        return moved;
-      }
-      if (auto noted = note_grant(transaction, made.id, before->scopes.value_or(Scopes{}), made.scopes.value_or(Scopes{}), now); !noted) return noted;
-      if (before->state == ConnectionState::needs_reconsent) {
-        if (auto noted = note_grant_change(transaction, made.id, "reconsent_completed", made.scopes.value_or(Scopes{}), now); !noted) return noted;
-      }
-    }
-    if (before && scheme->oauth && !account.fields.contains("refresh_token")) {  // Google sends one with the first consent only
-      if (auto kept = impl_->keep_refresh_token(transaction, made.id, account.fields); !kept) return kept;
-    }
-    const auto sealed = impl_->vault.seal(to_payload(account.fields), purpose_of(made.id));
-    if (auto added = insert_credential(transaction, made, sealed); !added) return added;
-    return add_audit_entry(transaction, account.user, account.user.to_string(), before ? "connection.updated" : "connection.created",
-                           made.id.to_string(), fmt::format("{} {}", made.provider, made.account_name), now);
+    auto there = impl_->target(transaction, account, scheme->id);
+    if (!there) return std::unexpected(there.error());
+    if ((*there ? (*there)->id : ConnectionId{}) != known) return fail(Errc::unavailable, "somebody signs in to this account at the same time: try again");
+    was_well = !*there || (*there)->state == ConnectionState::active;
+    return impl_->store_sign_in(transaction, account, made, *there, *sealed);
   });
   if (!written && written.error().code == Errc::conflict && written.error().message.find("connection '") == std::string::npos) {
     return fail(Errc::conflict, fmt::format("there is a connection '{}' already", made.name));

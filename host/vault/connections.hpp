@@ -122,6 +122,7 @@ class Connections : public egress::CredentialSource {
 
   // The turn to ask for a new token in the place of version `seen`. Errc::unauthenticated: it cannot be had.
   Result<Turn> take_turn(ConnectionId id, int seen);
+  Result<> give_turn_back(ConnectionId id);
   // Those that errored and are due, and those whose tokens die when nobody uses them.
   Result<std::vector<ConnectionId>> due_for_renewal();
 

@@ -6,6 +6,7 @@
 
 #include "vault/connection_rows.hpp"
 #include "vault/connections.hpp"
+#include "vault/purpose.hpp"
 #include "vault/request_credentials.hpp"
 
 namespace patchbay::vault {
@@ -55,13 +56,16 @@ struct Connections::Impl {
   void keep(const Connection& connection, const Fields& fields);
   void keep(const Connection& connection);  // its state; the credential is the same
   Result<Fields> open(const SealedConnection& sealed) const;
-  Result<> keep_refresh_token(store::Transaction& transaction, ConnectionId id, Fields& fields) const;
+  // The connection that somebody signs in to: its id, and what it was before; none: a new one.
+  Result<std::optional<Connection>> target(store::Transaction& transaction, const SignedIn& account, const std::string& auth) const;
+  Result<> store_sign_in(store::Transaction& transaction, const SignedIn& account, Connection& made, const std::optional<Connection>& before,
+                         std::string_view sealed);
+  Result<> keep_refresh_token(ConnectionId id, Fields& fields) const;
+  Result<Fields> read_fields(const SealedConnection& sealed, Result<Secret> payload) const;
   Result<> load(ConnectionId only);  // nil: all
   // Reads, changes and writes the connection in one transaction, and keeps what came of it.
   Result<Connection> change(ConnectionId id, const std::function<Result<>(store::Transaction&, Connection&)>& work);
   Result<Connection> move(ConnectionId id, UserId owner, ConnectionState to);
 };
-
-[[nodiscard]] inline std::string purpose_of(ConnectionId id) { return "credential/" + id.to_string(); }
 
 }  // namespace patchbay::vault

@@ -91,9 +91,26 @@ void TokenRefresher::look() {
   });
 }
 
+void TokenRefresher::look_up(ConnectionId id, Task then) {
+  background_.post([this, alive = alive_, id, then = std::move(then)]() mutable {
+    auto loaded = connections_.load(id);
+    loop_.post([alive, id, then = std::move(then), loaded = std::move(loaded)]() mutable {
+      if (!*alive) return;
+      if (!loaded && loaded.error().code != Errc::not_found) log::warn("vault", "connection {}: {}", id.to_string(), loaded.error().message);
+      then();
+    });
+  });
+}
+
 void TokenRefresher::renew(ConnectionId id, int seen, Done done) {
   if (const auto found = attempts_.find(id); found != attempts_.end()) {
     found->second->waiting.push_back(std::move(done));
+    return;
+  }
+  const auto standing = connections_.standing(id);
+  const bool has_time = standing && standing->version == seen && standing->expires && *standing->expires > clock_.now();
+  if (const auto failed = failures_.find(id); has_time && failed != failures_.end() && failed->second.not_before > clock_.now()) {
+    loop_.post([done = std::move(done)]() mutable { done(fail(Errc::unavailable, "a new token is asked for again later")); });
     return;
   }
   const auto attempt = std::make_shared<Attempt>();
@@ -162,8 +179,15 @@ void TokenRefresher::failed(const AttemptPointer& attempt, const TokenError& err
           fail(Errc::unauthenticated, error.message));
     return;
   }
-  const int failures = ++failures_[id];
-  const auto wait = error.fault == TokenFault::client ? kLongestRetry : std::min(kFirstRetry * (1 << std::min(failures - 1, 10)), kLongestRetry);
+  auto& failures = failures_[id];
+  const auto wait =
+      error.fault == TokenFault::client ? kLongestRetry : std::min(kFirstRetry * (1 << std::min(failures.in_a_row++, 10)), kLongestRetry);
+  failures.not_before = clock_.now() + wait;
+  const auto& expires = attempt->renewal->connection.expires;
+  if (expires && *expires > clock_.now()) {  // the old one is good for a while: no trouble yet
+    store(attempt, [this, id] { return connections_.give_turn_back(id); }, fail(Errc::unavailable, error.message));
+    return;
+  }
   store(attempt, [this, id, why = error.message, at = clock_.now() + wait] { return connections_.errored(id, why, at); },
         fail(Errc::unavailable, error.message));
 }

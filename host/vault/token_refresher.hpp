@@ -24,9 +24,12 @@ class TokenRefresher {
   // From now on: asks again for those that errored, keeps alive what nobody uses, and hears what other hosts have changed.
   void begin(Duration often = std::chrono::seconds{5});
 
+  // Reads a connection that this host does not know: another one may have made it. Answers later.
+  void look_up(ConnectionId id, Task then);
   // A newer token than version `seen`. Errc::unauthenticated: a person must sign in; unavailable: the provider cannot be
   // reached now. Answers later, also when there is nothing to do.
   void renew(ConnectionId id, int seen, Done done);
+  [[nodiscard]] bool is_renewing(ConnectionId id) const { return attempts_.contains(id); }
   // The provider does not take version `seen`: whether that is so is tried with the manifest's test, and noted.
   void refused(ConnectionId id, int seen, std::string why, Done done);
 
@@ -51,7 +54,11 @@ class TokenRefresher {
   egress::HttpClient& client_;
   Connections& connections_;
   std::unordered_map<ConnectionId, AttemptPointer> attempts_;
-  std::unordered_map<ConnectionId, int> failures_;  // in a row
+  struct Failures {
+    int in_a_row = 0;
+    Timestamp not_before;  // the next attempt ahead of expiry
+  };
+  std::unordered_map<ConnectionId, Failures> failures_;
   bool looking_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   metrics::Counter renewed_;

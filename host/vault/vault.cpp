@@ -1,209 +1,250 @@
 #include "vault/vault.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <exception>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <atomic>
+#include <map>
+#include <optional>
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
+
+#include "core/log.hpp"
+#include "vault/aead.hpp"
+#include "vault/envelope.hpp"
+#include "vault/keys/key_ring.hpp"
 
 namespace patchbay::vault {
 namespace {
 
-constexpr char kFormat = 1;
-constexpr std::size_t kKeyBytes = 32;
-constexpr std::size_t kNonceBytes = 12;
-constexpr std::size_t kTagBytes = 16;
-constexpr off_t kLongestKeyFile = 64 << 10;
+// With fallback a provider that did not answer is asked last for a while: each call would wait for its time limit.
+constexpr std::chrono::seconds kRest{5};
+// Below, a ciphertext may hold the plaintext by chance.
+constexpr std::size_t kTellingLength = 16;
 
-struct Key {
-  std::string id;
-  Secret bytes;
-};
-
-// What the tag covers beside the secret: an envelope that was given another key, algorithm or owner does not open.
-std::string additional_data(std::string_view key_id, std::string_view purpose) {
-  return fmt::format("patchbay/1|A256GCM|{}|{}", key_id, purpose);
+std::string wrap_data(std::string_view provider, const Purpose& purpose) {
+  return fmt::format("patchbay/2|wrap|{}|{}", provider, purpose.name);
 }
 
-using Context = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
-
-unsigned char* raw(std::string& bytes) { return reinterpret_cast<unsigned char*>(bytes.data()); }
-const unsigned char* raw(std::string_view bytes) { return reinterpret_cast<const unsigned char*>(bytes.data()); }
-
-Result<Key> parse_line(const std::string& file, int number, std::string_view line) {
-  const auto space = line.find(' ');
-  const auto id = line.substr(0, space);
-  auto bytes = space == std::string_view::npos ? std::nullopt : from_hex(line.substr(space + 1));
-  if (id.empty() || id.size() > 64 || !bytes || bytes->size() != kKeyBytes) {
-    return fail(Errc::invalid, fmt::format("{}:{}: must be '<key id> <64 hexadecimal digits>'", file, number));
-  }
-  return Key{std::string(id), Secret(*std::move(bytes))};
+std::string seal_data(const Purpose& purpose, std::string_view head) {
+  return fmt::format("patchbay/2|A256GCM|{}|", purpose.name) + std::string(head);
 }
 
-class File {
- public:
-  explicit File(int descriptor) : descriptor_(descriptor) {}
-  ~File() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  [[nodiscard]] int descriptor() const { return descriptor_; }
-  [[nodiscard]] bool is_open() const { return descriptor_ >= 0; }
-
- private:
-  int descriptor_;
-};
-
-// The whole file, after a look at who else may read it. What is checked is what is read: one descriptor.
-Result<Secret> read_key_file(const std::string& name) {
-  const File file(::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe must not hold up the start
-  if (!file.is_open() && errno == ENOENT) {
-    return fail(Errc::not_found,
-                fmt::format("there is no key file {}: `patchbay keys init` makes one; set vault.key_file or "
-                            "PATCHBAY_KEY_FILE if it stands elsewhere",
-                            name));
-  }
-  struct stat info {};
-  if (!file.is_open() || ::fstat(file.descriptor(), &info) != 0) {
-    return fail(Errc::not_found, fmt::format("cannot read the key file {}: {}", name, std::strerror(errno)));
-  }
-  if (!S_ISREG(info.st_mode) || info.st_size > kLongestKeyFile) {
-    return fail(Errc::invalid, name + " is no key file");
-  }
-  if ((info.st_mode & 077) != 0) {
-    return fail(Errc::invalid, fmt::format("{} can be read by others: `chmod 600 {}`", name, name));
-  }
-  std::string text(static_cast<std::size_t>(info.st_size), '\0');
-  const auto length = ::read(file.descriptor(), text.data(), text.size());
-  if (length != info.st_size) {
-    wipe(text);
-    return fail(Errc::not_found, "cannot read the key file " + name);
-  }
-  return Secret(std::move(text));
+std::string format_1_data(std::string_view key_id, const Purpose& purpose) {
+  return fmt::format("patchbay/1|A256GCM|{}|{}", key_id, purpose.before_owners);
 }
 
-// A name in a folder is on the disk only when the folder is.
-bool sync_folder_of(const std::string& name) {
-  const auto slash = name.rfind('/');
-  const auto folder = slash == std::string::npos ? std::string(".") : name.substr(0, slash + 1);
-  const File file(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return file.is_open() && ::fsync(file.descriptor()) == 0;
+bool is_outage(Errc code) { return code == Errc::unavailable || code == Errc::timeout; }
+
+// Against an encryption that is none, whoever's fault that is.
+bool shows(std::string_view sealed, const Secret& plain) {
+  if (plain.reveal().size() < kTellingLength) return false;
+  auto text = to_base64(plain.reveal());
+  while (text.ends_with('=')) text.pop_back();
+  const bool shown = sealed.find(plain.reveal()) != std::string_view::npos || sealed.find(text) != std::string_view::npos;
+  wipe(text);
+  return shown;
 }
 
 }  // namespace
 
 struct Vault::Impl {
-  std::vector<Key> keys;  // the last one seals
+  struct Asked {
+    std::unique_ptr<KeyProvider> provider;
+    std::atomic<std::int64_t> rests_until = 0;  // microseconds; only with fallback
+
+    explicit Asked(std::unique_ptr<KeyProvider> asked) : provider(std::move(asked)) {}
+  };
+  std::vector<std::unique_ptr<Asked>> providers;
+  std::shared_ptr<KeyRing> ring;
+  Failover failover;
+  const Clock& clock;
+
+  // In the order in which they are asked now.
+  [[nodiscard]] std::vector<Asked*> order() const {
+    std::vector<Asked*> asked;
+    for (const auto& provider : providers) asked.push_back(provider.get());
+    const auto now = micros(clock.now());
+    if (failover == Failover::fallback) {
+      std::stable_partition(asked.begin(), asked.end(), [now](const Asked* one) { return one->rests_until <= now; });
+    }
+    return asked;
+  }
+  void note(Asked& asked, const Error& error) const {
+    if (failover != Failover::fallback || !is_outage(error.code)) return;
+    const auto now = micros(clock.now());
+    if (asked.rests_until.exchange(now + micros_of(kRest)) <= now) {
+      log::warn("vault", "key provider {} does not answer, the others are asked: {}", asked.provider->id(), error.message);
+    }
+  }
+  static std::int64_t micros_of(std::chrono::seconds time) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+  }
+
+  struct Wrapped {
+    std::string_view provider;
+    WrappedKey key;
+  };
+  Result<std::vector<Wrapped>> wrap(const Secret& data_key, const Purpose& purpose) const;
+  Result<Secret> open_format_1(const Envelope& envelope, const Purpose& purpose) const;
+
+  // An envelope of format 2 on its way.
+  struct Work {
+    Envelope envelope;
+    const Purpose* purpose = nullptr;
+    Result<Secret>* result = nullptr;
+    bool answered = false;  // by anybody; then result holds what the first one said
+    bool done = false;
+  };
+  void ask(Asked& asked, std::vector<Work>& work) const;
+  void take(Asked& asked, Work& work, Result<Secret> data_key) const;
 };
 
-Vault::Vault(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Vault::Vault(Parts parts) : impl_(new Impl{{}, std::move(parts.ring), parts.failover, parts.clock}) {
+  for (auto& provider : parts.providers) impl_->providers.push_back(std::make_unique<Impl::Asked>(std::move(provider)));
+}
 Vault::~Vault() = default;
 
-Result<std::unique_ptr<Vault>> Vault::open(const std::string& key_file) {
-  auto text = read_key_file(key_file);
-  if (!text) return std::unexpected(text.error());
-  auto impl = std::make_unique<Impl>();
-  auto rest = text->reveal();
-  for (int number = 1; !rest.empty(); ++number) {
-    const auto line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-    if (line.empty() || line.starts_with('#')) continue;
-    auto key = parse_line(key_file, number, line);
-    if (!key) return std::unexpected(key.error());
-    for (const auto& known : impl->keys) {
-      if (known.id == key->id) {
-        return fail(Errc::invalid, fmt::format("{}:{}: key '{}' stands twice", key_file, number, key->id));
-      }
+Result<> Vault::create_key_file(const std::string& key_file) { return KeyRing::create({key_file}); }
+
+bool Vault::is_remote() const {
+  return std::any_of(impl_->providers.begin(), impl_->providers.end(), [](const auto& one) { return one->provider->is_remote(); });
+}
+
+std::vector<KeyProvider*> Vault::providers() const {
+  std::vector<KeyProvider*> all;
+  for (const auto& one : impl_->providers) all.push_back(one->provider.get());
+  return all;
+}
+
+Result<std::vector<Vault::Impl::Wrapped>> Vault::Impl::wrap(const Secret& data_key, const Purpose& purpose) const {
+  std::vector<Wrapped> wrapped;
+  std::optional<Error> first_error;
+  const auto now = micros(clock.now());
+  for (auto* asked : order()) {
+    if (!wrapped.empty() && (failover == Failover::strict || asked->rests_until > now)) break;
+    auto& provider = *asked->provider;
+    auto key = provider.wrap(data_key, wrap_data(provider.id(), purpose));
+    if (key && shows(key->bytes, data_key)) {
+      key = fail(Errc::internal, fmt::format("key provider {} gave the data key back as it was", provider.id()));
     }
-    impl->keys.push_back(*std::move(key));
+    if (key) {
+      wrapped.push_back({provider.id(), *std::move(key)});
+      continue;
+    }
+    note(*asked, key.error());
+    if (!first_error) first_error = key.error();
+    if (failover == Failover::strict || key.error().code == Errc::internal) break;
   }
-  if (impl->keys.empty()) return fail(Errc::invalid, key_file + " holds no key: `patchbay keys init` makes one");
-  return std::unique_ptr<Vault>(new Vault(std::move(impl)));
+  if (wrapped.empty()) return std::unexpected(*first_error);
+  return wrapped;
 }
 
-Result<> Vault::create_key_file(const std::string& key_file) {
-  const File file(::open(key_file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!file.is_open() && errno == EEXIST) {
-    return fail(Errc::conflict,
-                key_file + " exists: a key is never replaced, for what it sealed could not be read any more");
+Result<std::string> Vault::seal(const Secret& secret, const Purpose& purpose) const {
+  const auto data_key = Secret::random(kKeyBytes);
+  const auto wrapped = impl_->wrap(data_key, purpose);
+  if (!wrapped) return std::unexpected(wrapped.error());
+  std::vector<Recipient> recipients;
+  for (const auto& [provider, key] : *wrapped) {
+    if (key.key_id.size() > 255 || key.bytes.size() > 0xFFFF) {
+      return fail(Errc::internal, fmt::format("key provider {} makes envelopes that are too large", provider));
+    }
+    recipients.push_back({provider, key.key_id, key.bytes});
   }
-  if (!file.is_open())
-    return fail(Errc::unavailable, fmt::format("cannot make {}: {}", key_file, std::strerror(errno)));
-  std::string key = random_bytes(kKeyBytes);
-  std::string digits = to_hex(key);
-  std::string line = fmt::format("k{} {}\n", to_hex(random_bytes(4)), digits);
-  const bool written = ::write(file.descriptor(), line.data(), line.size()) == static_cast<ssize_t>(line.size()) &&
-                       ::fsync(file.descriptor()) == 0 && sync_folder_of(key_file);
-  wipe(key);
-  wipe(digits);
-  wipe(line);
-  if (written) return {};
-  ::unlink(key_file.c_str());
-  return fail(Errc::unavailable, "cannot write " + key_file);
+  const auto head = write_head(recipients);
+  const auto sealed = encrypt(data_key, seal_data(purpose, head), secret.reveal());
+  if (shows(sealed, secret)) return fail(Errc::internal, "the secret was not encrypted, and is not kept");
+  return head + sealed;
 }
 
-// format | length of the key id | key id | nonce | ciphertext | tag
-std::string Vault::seal(const Secret& secret, std::string_view purpose) const {
-  const auto& key = impl_->keys.back();
-  const auto aad = additional_data(key.id, purpose);
-  const auto nonce = random_bytes(kNonceBytes);
-  const auto plain = secret.reveal();
-  std::string sealed(plain.size() + kTagBytes, '\0');
-  const Context context(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
-  int length = 0;
-  bool done = context != nullptr;
-  done =
-      done && EVP_EncryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, raw(key.bytes.reveal()), raw(nonce)) == 1;
-  done = done && EVP_EncryptUpdate(context.get(), nullptr, &length, raw(aad), static_cast<int>(aad.size())) == 1;
-  done =
-      done && EVP_EncryptUpdate(context.get(), raw(sealed), &length, raw(plain), static_cast<int>(plain.size())) == 1;
-  done = done && EVP_EncryptFinal_ex(context.get(), raw(sealed) + length, &length) == 1;
-  done = done && EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_GET_TAG, kTagBytes, raw(sealed) + plain.size()) == 1;
-  // For want of memory, or of AES in this OpenSSL. An envelope that holds nothing would lose the secret silently.
-  if (!done) std::terminate();
-  std::string envelope;
-  envelope += kFormat;
-  envelope += static_cast<char>(key.id.size());
-  return envelope + key.id + nonce + sealed;
+Result<Secret> Vault::open_envelope(std::string_view envelope, const Purpose& purpose) const {
+  const Sealed one{envelope, purpose};
+  return std::move(open_all({&one, 1}).front());
 }
 
-Result<Secret> Vault::open_envelope(std::string_view envelope, std::string_view purpose) const {
-  if (envelope.size() < 2 || envelope[0] != kFormat) return fail(Errc::denied, "not an envelope of this vault");
-  const auto id_length = static_cast<unsigned char>(envelope[1]);
-  if (envelope.size() < 2 + id_length + kNonceBytes + kTagBytes) return fail(Errc::denied, "the envelope is cut short");
-  const auto id = envelope.substr(2, id_length);
-  const Key* key = nullptr;
-  for (const auto& known : impl_->keys) {
-    if (known.id == id) key = &known;
+std::vector<Result<Secret>> Vault::open_all(std::span<const Sealed> sealed) const {
+  std::vector<Result<Secret>> results(sealed.size(), fail(Errc::denied, "not an envelope of this vault"));
+  std::vector<Impl::Work> work;
+  for (std::size_t i = 0; i < sealed.size(); ++i) {
+    auto envelope = read_envelope(sealed[i].envelope);
+    if (!envelope) continue;
+    if (envelope->format == 1) results[i] = impl_->open_format_1(*envelope, sealed[i].purpose);
+    else work.push_back({*std::move(envelope), &sealed[i].purpose, &results[i]});
   }
-  if (key == nullptr)
-    return fail(Errc::denied, fmt::format("it was sealed with key '{}', which is not in the key file", id));
-  const auto nonce = envelope.substr(2 + id_length, kNonceBytes);
-  const auto sealed = envelope.substr(2 + id_length + kNonceBytes);
-  const auto ciphertext = sealed.substr(0, sealed.size() - kTagBytes);
-  std::string tag(sealed.substr(ciphertext.size()));
-  const auto aad = additional_data(id, purpose);
-  std::string plain(ciphertext.size(), '\0');
-  const Context context(EVP_CIPHER_CTX_new(), EVP_CIPHER_CTX_free);
-  int length = 0;
-  bool right = context != nullptr;
-  right =
-      right && EVP_DecryptInit_ex(context.get(), EVP_aes_256_gcm(), nullptr, raw(key->bytes.reveal()), raw(nonce)) == 1;
-  right = right && EVP_DecryptUpdate(context.get(), nullptr, &length, raw(aad), static_cast<int>(aad.size())) == 1;
-  right = right && EVP_DecryptUpdate(context.get(), raw(plain), &length, raw(ciphertext),
-                                     static_cast<int>(ciphertext.size())) == 1;
-  right = right && EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_GCM_SET_TAG, kTagBytes, tag.data()) == 1;
-  right = right && EVP_DecryptFinal_ex(context.get(), raw(plain) + length, &length) == 1;
-  if (right) return Secret(std::move(plain));
-  wipe(plain);
-  return fail(Errc::denied, "the envelope was changed, or belongs to something else");
+  if (work.empty()) return results;
+  for (auto* asked : impl_->order()) impl_->ask(*asked, work);
+  for (auto& one : work) {
+    if (!one.answered) {
+      *one.result = fail(Errc::denied, fmt::format("it was sealed with key provider '{}', which vault.providers does not name",
+                                                   one.envelope.recipients.front().provider));
+    }
+  }
+  return results;
+}
+
+// All that is not open yet and has a key for this provider, in one call.
+void Vault::Impl::ask(Asked& asked, std::vector<Work>& work) const {
+  std::vector<UnwrapOrder> orders;
+  std::vector<Work*> of_orders;
+  const auto id = asked.provider->id();
+  for (auto& one : work) {
+    if (one.done || (one.answered && failover == Failover::strict)) continue;
+    const auto& recipients = one.envelope.recipients;
+    const auto mine = std::find_if(recipients.begin(), recipients.end(), [id](const auto& recipient) { return recipient.provider == id; });
+    if (mine == recipients.end()) continue;
+    orders.push_back({mine->key_id, mine->wrapped, wrap_data(id, *one.purpose)});
+    of_orders.push_back(&one);
+  }
+  if (orders.empty()) return;
+  auto data_keys = asked.provider->unwrap(orders);
+  for (std::size_t i = 0; i < of_orders.size(); ++i) take(asked, *of_orders[i], std::move(data_keys[i]));
+}
+
+void Vault::Impl::take(Asked& asked, Work& work, Result<Secret> data_key) const {
+  if (!data_key) {
+    note(asked, data_key.error());
+    if (!work.answered) *work.result = std::unexpected(data_key.error());
+    work.answered = true;
+    return;
+  }
+  work.answered = true;
+  work.done = true;  // whoever unwraps it, the data key is the same
+  *work.result = decrypt(*data_key, seal_data(*work.purpose, work.envelope.head), work.envelope.sealed);
+}
+
+Result<Secret> Vault::Impl::open_format_1(const Envelope& envelope, const Purpose& purpose) const {
+  if (!ring) return fail(Errc::denied, "it is of format 1, which needs the key file: add local to vault.providers");
+  const auto id = envelope.recipients.front().key_id;
+  const auto key = ring->find(id);
+  if (!key) return std::unexpected(key.error());
+  return decrypt(key->bytes, format_1_data(id, purpose), envelope.sealed);
+}
+
+std::vector<KeyName> Vault::keys_of(std::string_view envelope) {
+  std::vector<KeyName> names;
+  const auto read = read_envelope(envelope);
+  if (!read) return names;
+  for (const auto& recipient : read->recipients) names.push_back({std::string(recipient.provider), std::string(recipient.key_id)});
+  return names;
+}
+
+Result<std::vector<KeyName>> Vault::present_keys() const {
+  std::vector<KeyName> names;
+  for (const auto& asked : impl_->providers) {
+    const auto keys = asked->provider->keys();
+    if (!keys) return std::unexpected(keys.error());
+    for (const auto& key : *keys) {
+      if (key.state == KeyState::active) names.push_back({std::string(asked->provider->id()), key.id});
+    }
+    if (impl_->failover == Failover::strict) break;
+  }
+  return names;
+}
+
+bool Vault::is_present(std::string_view envelope, const std::vector<KeyName>& present) {
+  auto names = keys_of(envelope);
+  auto wanted = present;
+  std::sort(names.begin(), names.end());
+  std::sort(wanted.begin(), wanted.end());
+  return !envelope.starts_with('\1') && names == wanted;
 }
 
 }  // namespace patchbay::vault

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <sstream>
 
+#include <gmock/gmock.h>
+
 #include "harness/clock.hpp"
 #include "harness/signature.hpp"
 
@@ -44,6 +46,10 @@ void Spine::begin(const harness::HostSettings& settings) {
 }
 
 void Spine::TearDown() {
+  if (host_ && api_) {
+    api_->canaries().add("the hook's secret", hook_.secret);
+    EXPECT_THAT(api_->canaries().found_below(host_->settings().folder), ::testing::IsEmpty());
+  }
   if (HasFailure() && host_) std::cerr << "the host's log:\n" << host_->log();
 }
 

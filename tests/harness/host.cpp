@@ -84,8 +84,13 @@ Reply Api::call(const std::string& method, const std::string& path, const nlohma
   Headers headers{{"Accept", "application/json"}};
   if (!token_.empty()) headers.emplace_back("Authorization", "Bearer " + token_);
   if (!body.is_null()) headers.emplace_back("Content-Type", "application/json");
-  return http_.send(method, base_ + path, headers, body.is_null() ? std::string{} : body.dump(),
-                    std::chrono::seconds(60));
+  auto reply = http_.send(method, base_ + path, headers, body.is_null() ? std::string{} : body.dump(), std::chrono::seconds(60));
+  auto leaks = canaries_.found_in("the answer to " + method + " " + path, reply.body);
+  for (const auto& [name, value] : reply.headers) {
+    for (auto& leak : canaries_.found_in("a header of the answer to " + method + " " + path, value)) leaks.push_back(std::move(leak));
+  }
+  if (!leaks.empty()) throw std::runtime_error(leaks.front());
+  return reply;
 }
 
 Reply Api::call(const std::string& method, const std::string& path) { return call(method, path, nullptr); }
@@ -105,9 +110,12 @@ void Api::sign_up(const std::string& email, const std::string& password) {
   const nlohmann::json account{{"email", email}, {"password", password}};
   expect("POST", "/auth/register", account);
   token_ = expect("POST", "/auth/login", account).at("access_token");
+  canaries_.add("the password", password);
+  canaries_.add("the session's token", token_);
 }
 
 std::string Api::connect(const std::string& provider, const std::string& name, const std::string& token) {
+  canaries_.add("the token of " + name, token);
   return expect("POST", "/connections",
                 {{"provider", provider}, {"name", name}, {"auth", {{"type", "token"}, {"token", token}}}})
       .at("id");

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/canary.hpp"
 #include "harness/http.hpp"
 #include "harness/load.hpp"
 #include "harness/process.hpp"
@@ -73,6 +74,8 @@ class Api {
   std::vector<nlohmann::json> runs(const std::string& query = {});  // all pages
   std::size_t count_runs(const std::string& query);
   [[nodiscard]] const std::string& token() const { return token_; }
+  // What it was given or has got. No answer may hold one of them: call() throws then.
+  [[nodiscard]] Canaries& canaries() { return canaries_; }
 
  private:
   nlohmann::json expect(const std::string& method, const std::string& path, const nlohmann::json& body);
@@ -80,6 +83,7 @@ class Api {
   Http http_;
   std::string base_;
   std::string token_;
+  Canaries canaries_;
 };
 
 // A flow of the test plugin "fragile" (tests/plugins/bad), whose webhooks say how it and its reaction behave. Makes and

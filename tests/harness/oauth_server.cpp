@@ -98,6 +98,7 @@ void OAuthServer::revoke(const nlohmann::json& which) { control("POST", "/contro
 nlohmann::json OAuthServer::reuse(const nlohmann::json& which) { return control("POST", "/control/reuse", which); }
 std::vector<nlohmann::json> OAuthServer::grants() { return control("GET", "/control/grants", nullptr).at("grants"); }
 std::vector<nlohmann::json> OAuthServer::notes() { return control("GET", "/control/notes", nullptr).at("notes"); }
+std::vector<std::string> OAuthServer::secrets() { return control("GET", "/control/secrets", nullptr).at("secrets"); }
 std::vector<nlohmann::json> OAuthServer::hooks() { return control("GET", "/control/hooks", nullptr).at("hooks"); }
 
 std::size_t OAuthServer::fire(const nlohmann::json& order) {

@@ -48,6 +48,8 @@ class OAuthServer {
   // Living families: id, account, client, scopes, access_tokens, refresh_tokens (how many are good).
   [[nodiscard]] std::vector<nlohmann::json> grants();
   [[nodiscard]] std::vector<nlohmann::json> notes();
+  // Every token, code and hook's secret that it has ever given or got.
+  [[nodiscard]] std::vector<std::string> secrets();
   [[nodiscard]] std::vector<nlohmann::json> hooks();
   // {text, delivery, count, ports}: signed deliveries to all hooks. How many were taken (2xx).
   std::size_t fire(const nlohmann::json& order);

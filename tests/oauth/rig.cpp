@@ -1,5 +1,7 @@
 #include "oauth/rig.hpp"
 
+#include <gmock/gmock.h>
+
 #include "harness/clock.hpp"
 
 namespace patchbay::oauth {
@@ -13,6 +15,11 @@ void OAuth::SetUp() {
 }
 
 void OAuth::TearDown() {
+  if (server_ && api_) {
+    api_->canaries().add("the client's secret", harness::kOAuthSecret);
+    for (const auto& secret : server_->secrets()) api_->canaries().add("a token, a code or a hook's secret", secret);
+    for (const auto& host : hosts_) EXPECT_THAT(api_->canaries().found_below(host->settings().folder), ::testing::IsEmpty());
+  }
   if (!HasFailure() || hosts_.empty()) return;
   for (const auto& host : hosts_) std::cerr << "the host's log:\n" << host->log();
   std::cerr << "what the server was asked:\n";

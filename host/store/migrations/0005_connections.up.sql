@@ -36,6 +36,7 @@ CREATE TABLE authorizations (
 );
 CREATE INDEX authorizations_user ON authorizations (user_id, id);
 CREATE INDEX authorizations_expiry ON authorizations (expires_at);
+CREATE INDEX authorizations_poll ON authorizations (poll_at) WHERE poll_at IS NOT NULL;
 
 -- How what a connection may do has changed. kind: expanded, downgraded, revoked, reconsent_requested, reconsent_completed.
 CREATE TABLE grant_changes (

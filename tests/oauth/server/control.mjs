@@ -62,6 +62,7 @@ export class Control {
     const routes = {
       'GET /control/log': () => this.#show(Number(url.searchParams.get('since') ?? 0)),
       'GET /control/grants': () => ({grants: this.#store.grants()}),
+      'GET /control/secrets': () => ({secrets: [...this.#store.issued, ...this.#acme.hooks.map((hook) => hook.secret)]}),
       'GET /control/notes': () => ({notes: this.#acme.notes}),
       'GET /control/hooks': () => ({hooks: this.#acme.hooks.map(({id, url}) => ({id, url}))}),
       'POST /control/fail': (order) => { this.#failures.push({count: 1, ...order}); return {}; },

@@ -6,6 +6,7 @@ const OF_A_GRANT = ['AccessToken', 'AuthorizationCode', 'RefreshToken', 'DeviceC
 
 export class Store {
   #entries = new Map();  // "AccessToken:id" -> {model, id, payload, expires}
+  issued = new Set();    // ids of opaque tokens and codes, which are their values
 
   adapter(model) {
     return {
@@ -24,6 +25,7 @@ export class Store {
 
   put(model, id, payload, seconds) {
     const expires = typeof seconds === 'number' ? Date.now() + seconds * 1000 : Infinity;
+    if (OF_A_GRANT.includes(model)) this.issued.add(id);
     this.#entries.set(`${model}:${id}`, {model, id, payload: {...payload}, expires});
   }
 

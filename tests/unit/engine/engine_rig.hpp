@@ -69,7 +69,7 @@ class EngineRig : public ::testing::Test {
     ASSERT_TRUE(database.has_value()) << database.error().message;
     database_ = opened(*std::move(database));
     ASSERT_TRUE(store::migrate_to_latest(*database_).has_value());
-    vault_ = *vault::Vault::open(root_ / "key");
+    vault_ = make_vault();
     connections_ = std::make_unique<vault::Connections>(*database_, *vault_, clock_);
     plugin::RegistrySettings settings;
     settings.folder = std::string(PATCHBAY_BUILD_DIRECTORY) + "/plugins";
@@ -85,9 +85,12 @@ class EngineRig : public ::testing::Test {
     engine_settings.retention = retention_settings_;
     engine_.emplace(Engine::Parts{*loop_, *background_, *background_, clock_, *database_, *vault_, *connections_, *registry_},
                     engine_settings);
+    about_to_start();
     ASSERT_TRUE(engine_->start("http://127.0.0.1:1").has_value());
   }
 
+  virtual std::unique_ptr<vault::Vault> make_vault() { return *vault::Vault::open(root_ / "key"); }
+  virtual void about_to_start() {}  // all but the engine stands
   // The database as the engine is to see it.
   virtual std::unique_ptr<store::Database> opened(std::unique_ptr<store::Database> database) { return database; }
 

@@ -152,6 +152,17 @@ TEST_F(Refresher, WhatMayPassIsTriedThreeTimesAndThenComesBackByItself) {
   EXPECT_EQ(call(), 200);
 }
 
+TEST_F(Refresher, ATokenThatHasItsTimeYetIsUsedWhenNoNewOneComes) {
+  token_answer_ = egress::HttpReply{503, {}, ""};
+  clock_.advance(hours{8} - minutes{4});
+  EXPECT_EQ(call(), 200);
+  EXPECT_EQ(call(), 200) << "while three tries go on";
+  ASSERT_TRUE(loop_.run_until([&] { return refreshes() == 3 && !refresher_->is_renewing(octo_); }, seconds{10}));
+  EXPECT_EQ(now().state, ConnectionState::active);
+  EXPECT_EQ(call(), 200);
+  EXPECT_EQ(refreshes(), 3U) << "not with each request";
+}
+
 TEST_F(Refresher, AGrantThatWasLostIsNoticed) {
   answer_with("at2", R"(,"expires_in":28800,"scope":"gist")");
   clock_.advance(hours{9});
