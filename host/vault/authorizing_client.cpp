@@ -54,7 +54,6 @@ class AuthorizingClient final : public egress::HttpClient {
     std::optional<HttpRequest> again;
     Handle inner = 0;
     int version = 0;
-    bool is_due = false;     // its token should be renewed, after it: some providers end the old one with the new
     bool cancelled = false;
   };
 
@@ -73,12 +72,11 @@ class AuthorizingClient final : public egress::HttpClient {
   void begin(Handle handle, HttpRequest request) {
     auto& exchange = exchanges_.at(handle);
     const auto standing = standing_of(exchange.connection);
-    const auto now = clock_.now();
     if (standing.renewable) exchange.again = request;  // for the one time that a token turns out to be no good
-    exchange.is_due = standing.renewable && standing.expires && now >= *standing.expires - standing.lead;
     // Some providers end the old token with the new one, so nobody sets out with it while that is on its way.
     const bool on_its_way = standing.renewable && refresher_.is_renewing(exchange.connection);
-    if (on_its_way || (exchange.is_due && now >= *standing.expires)) return renew(handle, standing.version, std::move(request));
+    const bool has_expired = standing.renewable && standing.expires && clock_.now() >= *standing.expires;
+    if (on_its_way || has_expired) return renew(handle, standing.version, std::move(request));
     pass(handle, std::move(request));
   }
 
@@ -90,13 +88,20 @@ class AuthorizingClient final : public egress::HttpClient {
     });
   }
 
-  void renew(Handle handle, int version, HttpRequest request) {
-    refresher_.renew(exchanges_.at(handle).connection, version, [this, alive = alive_, handle, request = std::move(request)](Result<> renewed) mutable {
+  void renew(Handle handle, int version, HttpRequest request, TokenRefresher::Why why = TokenRefresher::Why::expires) {
+    refresher_.renew(exchanges_.at(handle).connection, version, why, [this, alive = alive_, handle, request = std::move(request)](Result<> renewed) mutable {
       if (!*alive) return;
       if (!goes_on(handle)) return;
       if (!renewed && !is_still_good(handle)) return finish(handle, std::unexpected(renewed.error()));
       pass(handle, std::move(request));
     });
+  }
+
+  // After a request rather than beside it, for the old token may end with the new one.
+  void renew_if_due(const Exchange& exchange) {
+    const auto standing = standing_of(exchange.connection);
+    const bool due = standing.renewable && standing.expires && clock_.now() >= *standing.expires - standing.lead;
+    if (due && standing.version == exchange.version) refresher_.renew(exchange.connection, standing.version, TokenRefresher::Why::expires, [](Result<>) {});
   }
 
   // The token that could not be renewed has its time yet, and was not refused.
@@ -109,9 +114,11 @@ class AuthorizingClient final : public egress::HttpClient {
   void answered(Handle handle, Result<HttpReply> reply) {
     auto& exchange = exchanges_.at(handle);
     exchange.inner = 0;
-    if (exchange.is_due) refresher_.renew(exchange.connection, exchange.version, [](Result<>) {});
+    renew_if_due(exchange);
     if (!reply || reply->status != kUnauthorized || exchange.connection.is_nil()) return finish(handle, std::move(reply));
-    if (auto again = std::exchange(exchange.again, std::nullopt)) return renew(handle, exchange.version, *std::move(again));
+    if (auto again = std::exchange(exchange.again, std::nullopt)) {
+      return renew(handle, exchange.version, *std::move(again), TokenRefresher::Why::refused);
+    }
     refresher_.refused(exchange.connection, exchange.version, "the provider answered 401",
                        [this, alive = alive_, handle, reply = std::move(reply)](Result<>) mutable {
                          if (*alive) finish(handle, std::move(reply));

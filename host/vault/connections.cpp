@@ -56,7 +56,7 @@ void Connections::Impl::keep(const Connection& connection, const Fields& fields)
     made.connection.auth = found->id;
     made.renewable = is_renewable(*found, fields);
     if (found->oauth) made.lead = found->oauth->lead;
-    if (connection.expires) made.lead = std::min(made.lead, (*connection.expires - connection.updated) / 4);  // of tokens that live short
+    if (connection.expires) made.lead = std::min(made.lead, (*connection.expires - connection.updated) / 2);  // of tokens that live short
     auto credentials = RequestCredentials::make(*found, fields);
     if (credentials) made.credentials = *std::move(credentials);
     else made.fault = credentials.error().message + ": connect the account again";

@@ -49,6 +49,7 @@ struct TokenRefresher::Attempt {
   ConnectionId id;
   int seen = 0;
   int tries = 0;
+  bool is_refused = false;
   std::optional<Renewal> renewal;
   std::vector<Done> waiting;
 };
@@ -85,7 +86,7 @@ void TokenRefresher::look() {
       if (!changed) log::warn("vault", "what other hosts changed of connections could not be read: {}", changed.error().message);
       if (!due) return log::warn("vault", "connections could not be looked through: {}", due.error().message);
       for (const auto id : *due) {
-        if (const auto standing = connections_.standing(id)) renew(id, standing->version, [](Result<>) {});
+        if (const auto standing = connections_.standing(id)) renew(id, standing->version, Why::expires, [](Result<>) {});
       }
     });
   });
@@ -102,13 +103,14 @@ void TokenRefresher::look_up(ConnectionId id, Task then) {
   });
 }
 
-void TokenRefresher::renew(ConnectionId id, int seen, Done done) {
+void TokenRefresher::renew(ConnectionId id, int seen, Why why, Done done) {
   if (const auto found = attempts_.find(id); found != attempts_.end()) {
     found->second->waiting.push_back(std::move(done));
+    found->second->is_refused = found->second->is_refused || why == Why::refused;
     return;
   }
   const auto standing = connections_.standing(id);
-  const bool has_time = standing && standing->version == seen && standing->expires && *standing->expires > clock_.now();
+  const bool has_time = why == Why::expires && standing && standing->version == seen && standing->expires && *standing->expires > clock_.now();
   if (const auto failed = failures_.find(id); has_time && failed != failures_.end() && failed->second.not_before > clock_.now()) {
     loop_.post([done = std::move(done)]() mutable { done(fail(Errc::unavailable, "a new token is asked for again later")); });
     return;
@@ -116,6 +118,7 @@ void TokenRefresher::renew(ConnectionId id, int seen, Done done) {
   const auto attempt = std::make_shared<Attempt>();
   attempt->id = id;
   attempt->seen = seen;
+  attempt->is_refused = why == Why::refused;
   attempt->waiting.push_back(std::move(done));
   attempts_.emplace(id, attempt);
   take_turn(attempt);
@@ -183,8 +186,9 @@ void TokenRefresher::failed(const AttemptPointer& attempt, const TokenError& err
   const auto wait =
       error.fault == TokenFault::client ? kLongestRetry : std::min(kFirstRetry * (1 << std::min(failures.in_a_row++, 10)), kLongestRetry);
   failures.not_before = clock_.now() + wait;
-  const auto& expires = attempt->renewal->connection.expires;
-  if (expires && *expires > clock_.now()) {  // the old one is good for a while: no trouble yet
+  const auto& connection = attempt->renewal->connection;
+  const bool was_well = connection.state != ConnectionState::errored && !attempt->is_refused;
+  if (was_well && connection.expires && *connection.expires > clock_.now()) {  // the old one is good for a while: no trouble yet
     store(attempt, [this, id] { return connections_.give_turn_back(id); }, fail(Errc::unavailable, error.message));
     return;
   }

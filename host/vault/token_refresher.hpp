@@ -28,7 +28,8 @@ class TokenRefresher {
   void look_up(ConnectionId id, Task then);
   // A newer token than version `seen`. Errc::unauthenticated: a person must sign in; unavailable: the provider cannot be
   // reached now. Answers later, also when there is nothing to do.
-  void renew(ConnectionId id, int seen, Done done);
+  enum class Why { expires, refused };  // refused: the provider has not taken it, whatever time it has left
+  void renew(ConnectionId id, int seen, Why why, Done done);
   [[nodiscard]] bool is_renewing(ConnectionId id) const { return attempts_.contains(id); }
   // The provider does not take version `seen`: whether that is so is tried with the manifest's test, and noted.
   void refused(ConnectionId id, int seen, std::string why, Done done);
