@@ -30,6 +30,8 @@ class PostgresqlServer {
   void run(const std::string& sql);  // as its administrator; throws when it fails
   [[nodiscard]] pid_t pid() const { return server_; }
 
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }  // of its files
+
  private:
   [[nodiscard]] bool answers() const;
 
