@@ -80,6 +80,19 @@ void check_operations(const json& list, const std::string& pointer, std::vector<
   }
 }
 
+// "x-choices" names a reaction of this provider.
+void check_choices(const json& list, const std::string& pointer, const std::set<std::string>& reactions, std::vector<std::string>& faults) {
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const auto properties = list[i].value("/params/properties"_json_pointer, json::object());
+    for (const auto& [name, schema] : properties.items()) {
+      if (!schema.is_object() || !schema.contains("x-choices")) continue;
+      const auto lister = schema["x-choices"].is_object() ? schema["x-choices"].value("reaction", "") : "";
+      if (reactions.contains(lister)) continue;
+      faults.push_back(fmt::format("{}/{}/params/properties/{}/x-choices/reaction: there is no reaction '{}'", pointer, i, name, lister));
+    }
+  }
+}
+
 // What a JSON Schema cannot say.
 std::vector<std::string> semantic_faults(const json& manifest) {
   std::vector<std::string> faults;
@@ -100,6 +113,11 @@ std::vector<std::string> semantic_faults(const json& manifest) {
                                    triggers[i]["id"].get<std::string>()));
     }
   }
+  const auto reactions = manifest.value("reactions", json::array());
+  std::set<std::string> names;
+  for (const auto& reaction : reactions) names.insert(reaction["id"].get<std::string>());
+  check_choices(triggers, "/triggers", names, faults);
+  check_choices(reactions, "/reactions", names, faults);
   const auto of_auth = auth_faults(manifest.value("auth", json::object()));
   faults.insert(faults.end(), of_auth.begin(), of_auth.end());
   return faults;

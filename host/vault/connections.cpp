@@ -57,7 +57,8 @@ void Connections::Impl::keep(const Connection& connection, const Fields& fields)
     made.renewable = is_renewable(*found, fields);
     if (found->oauth) made.lead = found->oauth->lead;
     if (connection.expires) made.lead = std::min(made.lead, (*connection.expires - connection.updated) / 2);  // of tokens that live short
-    auto credentials = RequestCredentials::make(*found, fields);
+    const bool has_no_token_yet = made.renewable && !fields.contains("access_token");  // its first request brings one
+    auto credentials = has_no_token_yet ? RequestCredentials() : RequestCredentials::make(*found, fields);
     if (credentials) made.credentials = *std::move(credentials);
     else made.fault = credentials.error().message + ": connect the account again";
   }
@@ -183,6 +184,9 @@ Result<Connection> Connections::create(UserId user, NewConnection wanted) {
   if (auto usable = RequestCredentials::make(*scheme, wanted.fields); !usable && !scheme->oauth) {
     return fail(Errc::invalid, "auth: " + usable.error().message);
   }
+  // An application's own credentials: a token is asked for with them when it is needed.
+  const bool without_token = scheme->oauth && !wanted.fields.contains("access_token");
+  if (without_token && !wanted.fields.contains("private_key")) wanted.fields.insert_or_assign("grant", Secret("client_credentials"));
   return sign_in({.user = user,
                   .provider = wanted.provider,
                   .auth = scheme->id,
@@ -192,7 +196,7 @@ Result<Connection> Connections::create(UserId user, NewConnection wanted) {
                   .account_id = "",
                   .account_name = "",
                   .scopes = std::nullopt,
-                  .expires = std::nullopt});
+                  .expires = without_token ? std::optional(impl_->clock.now()) : std::nullopt});
 }
 
 Result<std::optional<Connection>> Connections::Impl::target(Transaction& transaction, const SignedIn& account, const std::string& auth) const {

@@ -29,7 +29,8 @@ class Canary : public Spine, public ::testing::WithParamInterface<std::string> {
       EXPECT_EQ(api_->call("GET", path).status, 200) << path;
     }
     for (const auto* list : {"/connections", "/runs", "/deliveries", "/flows"}) {
-      for (const auto& one : api_->get(list).at("data")) api_->get(std::string(list) + "/" + one.at("id").get<std::string>());
+      const auto page = api_->get(list);
+      for (const auto& one : page.at("data")) api_->get(std::string(list) + "/" + one.at("id").get<std::string>());
     }
   }
 };

@@ -40,7 +40,6 @@ nlohmann::json Reply::json() const { return nlohmann::json::parse(body); }
 
 struct Http::Impl {
   CURL* easy = curl_easy_init();
-  Cookies cookies = Cookies::ignored;
   ~Impl() { curl_easy_cleanup(easy); }
 };
 
@@ -48,7 +47,8 @@ Http::Http(Cookies cookies) {
   static std::once_flag once;
   std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
   impl_ = std::make_unique<Impl>();
-  impl_->cookies = cookies;
+  // Any cookie switches them on, in memory, for good; COOKIEFILE would have to be set for each request, and leaks.
+  if (cookies == Cookies::kept) curl_easy_setopt(impl_->easy, CURLOPT_COOKIELIST, "Set-Cookie: none=; expires=Thu, 01 Jan 1970 00:00:00 GMT; domain=cookies.example");
 }
 
 Http::~Http() = default;
@@ -72,7 +72,6 @@ Reply Http::send(const std::string& method, const std::string& url, const Header
   curl_easy_setopt(easy, CURLOPT_WRITEDATA, &reply);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, append_header);
   curl_easy_setopt(easy, CURLOPT_HEADERDATA, &reply);
-  if (impl_->cookies == Cookies::kept) curl_easy_setopt(easy, CURLOPT_COOKIEFILE, "");  // no file, in memory
   if (method == "HEAD") curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   if (!body.empty() || method == "POST" || method == "PUT") {
     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.data() == nullptr ? "" : body.data());

@@ -34,6 +34,30 @@ TEST(Manifest, IsReadWhole) {
   EXPECT_EQ(manifest->reaction("none"), nullptr);
 }
 
+TEST(Manifest, ReadsHowToSignIn) {
+  const auto manifest = Manifest::parse(R"({"patchbay":1,"id":"sample","version":"1.0.0","name":"Sample","auth":{
+    "account":{"type":"oauth2","grants":["authorization_code","device_code"],"authorize_url":"https://a.example/auth","token_url":"https://a.example/token",
+      "device_url":"https://a.example/device","client_auth":"body","pkce":false,"scopes":["a"],"keep_alive":"30d","authorize_params":{"prompt":"consent"},
+      "identity":{"path":"/me","id":"/id","name":"/login"},"revoke":{"method":"DELETE","url":"https://a.example/{client_id}","json":{"t":"{access_token}"},"auth":"client"}},
+    "login":{"type":"basic"},
+    "aws":{"type":"aws_sigv4","fields":{"access_key_id":{},"secret_access_key":{},"session_token":{"optional":true},"region":{}},
+      "sign":{"scheme":"aws-sigv4","region":"{region}","service":"s3"}}}})");
+  ASSERT_TRUE(manifest) << manifest.error().message;
+  const auto& account = *manifest->scheme("account");
+  EXPECT_TRUE(account.allows(OAuthGrant::device_code));
+  EXPECT_FALSE(account.allows(OAuthGrant::client_credentials));
+  EXPECT_FALSE(account.oauth->pkce);
+  EXPECT_TRUE(account.oauth->client_in_body);
+  EXPECT_EQ(account.oauth->keep_alive, std::chrono::days{30});
+  EXPECT_EQ(account.inject->value, "Bearer {access_token}");
+  EXPECT_EQ(account.identity->name, "/login");
+  EXPECT_TRUE(account.oauth->revoke->with_client);
+  EXPECT_EQ(manifest->scheme("basic")->fields, (std::vector<std::string>{"password", "username"}));
+  EXPECT_EQ(manifest->scheme("aws")->optional_fields, (std::vector<std::string>{"session_token"}));
+  EXPECT_EQ(manifest->scheme("aws_sigv4")->sign->settings.at("region"), "{region}");
+  EXPECT_EQ(manifest->scheme("oauth1"), nullptr);
+}
+
 struct Fault {
   std::string name;
   std::string text;
@@ -66,6 +90,14 @@ INSTANTIATE_TEST_SUITE_P(
               "timestamp"},
         Fault{"no_field", with(R"(,"auth":{"a":{"type":"token","inject":{"header":"A","value":"{key}"}}})"),
               "there is no field 'key'"},
+        Fault{"no_token_url", with(R"(,"auth":{"a":{"type":"oauth2","authorize_url":"https://a.example/x"}})"), "/auth/a/token_url: the grant needs it"},
+        Fault{"no_device_url", with(R"(,"auth":{"a":{"type":"oauth2","grants":["device_code"],"token_url":"https://a.example/x"}})"), "/auth/a/device_url"},
+        Fault{"unknown_grant", with(R"(,"auth":{"a":{"type":"oauth2","grants":["password"],"token_url":"https://a.example/x"}})"), "/auth/a/grants/0"},
+        Fault{"two_places", with(R"(,"auth":{"a":{"type":"token","fields":{"key":{}},"inject":{"header":"A","query":"b","value":"{key}"}}})"),
+              "needs a header or a query parameter, and not both"},
+        Fault{"no_such_placeholder", with(R"(,"auth":{"a":{"type":"token","test":{"path":"/me/{id}"}}})"), "/auth/a/test/url: there is no field 'id'"},
+        Fault{"no_lister", with(R"(,"reactions":[{"id":"a","name":"A","params":{"properties":{"b":{"x-choices":{"reaction":"list"}}}}}])"),
+              "/reactions/0/params/properties/b/x-choices/reaction: there is no reaction 'list'"},
         Fault{"no_schema", with(R"(,"reactions":[{"id":"a","name":"A","params":{"type":7}}])"), "/reactions/0/params"}),
     [](const auto& info) { return info.param.name; });
 
