@@ -10,6 +10,7 @@ using egress::HttpReply;
 using egress::HttpRequest;
 
 constexpr int kUnauthorized = 401;
+constexpr egress::HttpClient::Handle kOwn = 1ULL << 63;  // tells handles of this client from those of the inner one
 
 class AuthorizingClient final : public egress::HttpClient {
  public:
@@ -25,11 +26,12 @@ class AuthorizingClient final : public egress::HttpClient {
   }
 
   Handle send(HttpRequest request, Done done) override {
-    const auto handle = ++last_;
+    if (request.connection.is_nil()) return inner_.send(std::move(request), std::move(done));  // nothing to add, nothing to keep
+    const auto handle = kOwn | ++last_;
     auto& exchange = exchanges_[handle];
     exchange.done = std::move(done);
     exchange.connection = request.connection;
-    if (request.connection.is_nil() || connections_.standing(request.connection)) {
+    if (connections_.standing(request.connection)) {
       begin(handle, std::move(request));
       return handle;
     }
@@ -41,6 +43,7 @@ class AuthorizingClient final : public egress::HttpClient {
   }
 
   void cancel(Handle handle) override {
+    if ((handle & kOwn) == 0) return inner_.cancel(handle);
     const auto found = exchanges_.find(handle);
     if (found == exchanges_.end()) return;
     if (found->second.inner != 0) return inner_.cancel(found->second.inner);  // it answers, and that ends it
@@ -57,9 +60,7 @@ class AuthorizingClient final : public egress::HttpClient {
     bool cancelled = false;
   };
 
-  [[nodiscard]] Standing standing_of(ConnectionId id) const {
-    return id.is_nil() ? Standing{} : connections_.standing(id).value_or(Standing{});
-  }
+  [[nodiscard]] Standing standing_of(ConnectionId id) const { return connections_.standing(id).value_or(Standing{}); }
 
   // False: it was cancelled while it waited.
   bool goes_on(Handle handle) {
@@ -115,7 +116,7 @@ class AuthorizingClient final : public egress::HttpClient {
     auto& exchange = exchanges_.at(handle);
     exchange.inner = 0;
     renew_if_due(exchange);
-    if (!reply || reply->status != kUnauthorized || exchange.connection.is_nil()) return finish(handle, std::move(reply));
+    if (!reply || reply->status != kUnauthorized) return finish(handle, std::move(reply));
     if (auto again = std::exchange(exchange.again, std::nullopt)) {
       return renew(handle, exchange.version, *std::move(again), TokenRefresher::Why::refused);
     }
