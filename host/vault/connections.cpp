@@ -259,14 +259,17 @@ Result<Connection> Connections::sign_in(SignedIn account) {
   const auto sealed = impl_->vault.seal(to_payload(account.fields), credential_purpose(made.id, made.user));
   if (!sealed) return std::unexpected(sealed.error());
   bool was_well = true;
+  bool name_is_taken = false;
   auto written = impl_->database.write([&](Transaction& transaction) -> Result<> {
     auto there = impl_->target(transaction, account, scheme->id);
     if (!there) return std::unexpected(there.error());
     if ((*there ? (*there)->id : ConnectionId{}) != known) return fail(Errc::unavailable, "somebody signs in to this account at the same time: try again");
     was_well = !*there || (*there)->state == ConnectionState::active;
-    return impl_->store_sign_in(transaction, account, made, *there, *sealed);
+    auto stored = impl_->store_sign_in(transaction, account, made, *there, *sealed);
+    name_is_taken = !stored && stored.error().code == Errc::conflict && !*there;
+    return stored;
   });
-  if (!written && written.error().code == Errc::conflict && written.error().message.find("connection '") == std::string::npos) {
+  if (name_is_taken) {
     return fail(Errc::conflict, fmt::format("there is a connection '{}' already", made.name));
   }
   if (!written) return std::unexpected(written.error());

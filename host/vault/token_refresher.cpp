@@ -16,6 +16,7 @@ constexpr int kTries = 3;
 constexpr milliseconds kFirstPause{500};
 constexpr milliseconds kLongestPause{10'000};
 constexpr milliseconds kAskOther{150};  // whether the host that has the turn is done
+constexpr milliseconds kStoreAgain{500};
 constexpr milliseconds kRequestTimeout{8'000};  // so that three tries fit into a turn
 constexpr Duration kFirstRetry = std::chrono::seconds{10};
 constexpr Duration kLongestRetry = std::chrono::minutes{15};
@@ -163,7 +164,7 @@ void TokenRefresher::answered(const AttemptPointer& attempt, Result<egress::Http
   if (!tokens) return failed(attempt, tokens.error());
   renewed_.increment();
   failures_.erase(attempt->id);
-  store(attempt, [this, attempt, tokens = *std::move(tokens)]() mutable { return connections_.renewed(*attempt->renewal, std::move(tokens)); }, {});
+  store(attempt, [this, attempt, tokens = *std::move(tokens)] { return connections_.renewed(*attempt->renewal, tokens); }, {});
 }
 
 void TokenRefresher::failed(const AttemptPointer& attempt, const TokenError& error) {
@@ -199,10 +200,14 @@ void TokenRefresher::failed(const AttemptPointer& attempt, const TokenError& err
 void TokenRefresher::store(const AttemptPointer& attempt, std::move_only_function<Result<>()> work, Result<> outcome) {
   background_.post([this, alive = alive_, attempt, work = std::move(work), outcome = std::move(outcome)]() mutable {
     auto stored = work();
-    loop_.post([this, alive, attempt, stored = std::move(stored), outcome = std::move(outcome)]() mutable {
+    loop_.post([this, alive, attempt, stored = std::move(stored), work = std::move(work), outcome = std::move(outcome)]() mutable {
       if (!*alive) return;
-      if (!stored) log::error("vault", "connection {}: {}", attempt->id.to_string(), stored.error().message);
-      end(attempt, outcome && !stored ? std::move(stored) : std::move(outcome));
+      if (stored || stored.error().code == Errc::conflict) return end(attempt, std::move(outcome));  // conflict: a newer one is there
+      log::error("vault", "connection {}: {}", attempt->id.to_string(), stored.error().message);
+      if (!may_pass(stored.error().code)) return end(attempt, std::move(stored));
+      loop_.after(kStoreAgain, [this, alive, attempt, work = std::move(work), outcome = std::move(outcome)]() mutable {
+        if (*alive) store(attempt, std::move(work), std::move(outcome));
+      });
     });
   });
 }

@@ -44,7 +44,8 @@ class TokenRefresher {
   void answered(const AttemptPointer& attempt, Result<egress::HttpReply> reply);
   void failed(const AttemptPointer& attempt, const TokenError& error);
   void end(const AttemptPointer& attempt, Result<> result);
-  // Blocks on the background; then `then` on the loop.
+  // Works on the background until the store takes it, for a token that rotated is good for nothing once it is lost; then
+  // ends with the outcome.
   void store(const AttemptPointer& attempt, std::move_only_function<Result<>()> work, Result<> outcome);
   void look_later(Duration often);
   void look();

@@ -120,6 +120,22 @@ TEST_F(Refresher, refreshed_token_survives_restart) {
   EXPECT_EQ(connections_->fields(octo_)->at("refresh_token").reveal(), "rat2");
 }
 
+TEST_F(Refresher, ATokenThatCannotBeStoredIsNotLost) {
+  answer_with("at2");
+  const auto answer = client_.answer;
+  client_.answer = [this, answer](const egress::HttpRequest& request) {
+    if (request.url.ends_with("/access_token")) {  // the store is away when the new token comes
+      execute("ALTER TABLE credentials RENAME TO credentials_away", {});
+      loop_.after(milliseconds{700}, [this] { execute("ALTER TABLE credentials_away RENAME TO credentials", {}); });
+    }
+    return answer(request);
+  };
+  clock_.advance(hours{9});
+  EXPECT_EQ(call(), 200);
+  EXPECT_EQ(refreshes(), 1U);
+  EXPECT_EQ(connections_->fields(octo_)->at("refresh_token").reveal(), "rat2");
+}
+
 TEST_F(Refresher, ATokenThatIsRefusedIsRenewedAndTheRequestMadeAgain) {
   answer_with("at2");
   EXPECT_EQ(call(), 200);
