@@ -33,9 +33,19 @@ Scopes united(Scopes all, const Scopes& more) {
   return parse_scopes(to_text(all));
 }
 
+std::optional<Timestamp> time_at(const store::Row& row, int column) {
+  if (row.is_null(column)) return std::nullopt;
+  return from_micros(row.integer(column));
+}
+
+#define PATCHBAY_AUTHORIZATION                                                                                               \
+  "id, user_id, provider, auth, grant_type, name, scopes, connection_id, sealed, status, error, interval_ms, poll_at, created_at, expires_at"
+
 }  // namespace
 
 struct Authorizations::Row {
+  static Row read(const store::Row& from);  // of PATCHBAY_AUTHORIZATION
+
   AuthorizationId id;
   UserId user;
   std::string provider;
@@ -54,6 +64,26 @@ struct Authorizations::Row {
   Timestamp created;
   Timestamp expires;
 };
+
+Authorizations::Row Authorizations::Row::read(const store::Row& from) {
+  Row row;
+  row.id = AuthorizationId::parse(from.text(0)).value_or(AuthorizationId{});
+  row.user = UserId::parse(from.text(1)).value_or(UserId{});
+  row.provider = from.text(2);
+  row.auth = from.text(3);
+  row.grant = plugin::parse_grant(from.text(4)).value_or(OAuthGrant::authorization_code);
+  row.name = from.text(5);
+  row.scopes = parse_scopes(from.text(6));
+  row.connection = ConnectionId::parse(from.text(7)).value_or(ConnectionId{});
+  row.sealed = from.blob(8);
+  row.status = from.text(9);
+  row.error = from.text(10);
+  row.interval = std::chrono::milliseconds{from.integer(11)};
+  row.poll_at = time_at(from, 12);
+  row.created = from_micros(from.integer(13));
+  row.expires = from_micros(from.integer(14));
+  return row;
+}
 
 Authorization Authorizations::shown(const Row& row) const {
   Authorization shown{.id = row.id, .status = row.status, .error = row.error, .connection = row.connection, .expires = row.expires};
@@ -173,43 +203,13 @@ Result<> Authorizations::insert(const Row& row) {
   });
 }
 
-#define PATCHBAY_AUTHORIZATION                                                                                               \
-  "id, user_id, provider, auth, grant_type, name, scopes, connection_id, sealed, status, error, interval_ms, poll_at, created_at, expires_at"
-
-namespace {
-
-std::optional<Timestamp> time_at(const store::Row& row, int column) {
-  if (row.is_null(column)) return std::nullopt;
-  return from_micros(row.integer(column));
-}
-
-}  // namespace
-
-static void read_row(const store::Row& from, auto& row) {
-  row.id = AuthorizationId::parse(from.text(0)).value_or(AuthorizationId{});
-  row.user = UserId::parse(from.text(1)).value_or(UserId{});
-  row.provider = from.text(2);
-  row.auth = from.text(3);
-  row.grant = plugin::parse_grant(from.text(4)).value_or(OAuthGrant::authorization_code);
-  row.name = from.text(5);
-  row.scopes = parse_scopes(from.text(6));
-  row.connection = ConnectionId::parse(from.text(7)).value_or(ConnectionId{});
-  row.sealed = from.blob(8);
-  row.status = from.text(9);
-  row.error = from.text(10);
-  row.interval = std::chrono::milliseconds{from.integer(11)};
-  row.poll_at = time_at(from, 12);
-  row.created = from_micros(from.integer(13));
-  row.expires = from_micros(from.integer(14));
-}
-
 Result<Connection> Authorizations::come_back(const std::string& state, const std::string& code, const std::string& error) {
   std::optional<Row> row;
   // Taken once, whatever comes of it.
   auto taken = database_.write([&](Transaction& transaction) -> Result<> {
     row.reset();
     auto rows = transaction.execute("UPDATE authorizations SET state_hash = NULL WHERE state_hash = $1 AND status = 'pending' RETURNING " PATCHBAY_AUTHORIZATION,
-                                    {std::string_view(hash_of(state))}, [&](const store::Row& found) { read_row(found, row.emplace()); });
+                                    {std::string_view(hash_of(state))}, [&](const store::Row& found) { row = Row::read(found); });
     if (!rows) return std::unexpected(rows.error());
     return {};
   });
@@ -278,7 +278,7 @@ Result<Authorization> Authorizations::find(UserId user, AuthorizationId id) {
     row.reset();
     auto rows = transaction.execute("SELECT " PATCHBAY_AUTHORIZATION " FROM authorizations WHERE id = $1 AND user_id = $2",
                                     {std::string_view(id.to_string()), std::string_view(user.to_string())},
-                                    [&](const store::Row& found) { read_row(found, row.emplace()); });
+                                    [&](const store::Row& found) { row = Row::read(found); });
     if (!rows) return std::unexpected(rows.error());
     return {};
   });
@@ -294,7 +294,7 @@ Result<> Authorizations::ask_devices() {
     due.clear();
     auto rows = transaction.execute("SELECT " PATCHBAY_AUTHORIZATION " FROM authorizations WHERE poll_at <= $1 AND expires_at > $1 "
                                     "AND status = 'pending' ORDER BY poll_at LIMIT 10",
-                                    {micros(now)}, [&](const store::Row& found) { read_row(found, due.emplace_back()); });
+                                    {micros(now)}, [&](const store::Row& found) { due.push_back(Row::read(found)); });
     if (!rows) return std::unexpected(rows.error());
     return {};
   });
